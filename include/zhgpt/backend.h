@@ -1,0 +1,79 @@
+// Backend: where tensors live and where operations run. One contract, one implementation per kind of device.
+//
+// The contract of each operation is its struct in ops.h. `run` checks it once, for every backend, and then calls the
+// backend's own code; an operation that a backend does not implement does not compile. Calls may be asynchronous:
+// results are visible to the host after `synchronize` or `download`.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "zhgpt/ops.h"
+
+namespace zhgpt {
+
+class Backend;
+
+// Owns one allocation of a backend's memory, aligned to 256 bytes and zeroed.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Backend* backend, void* data, std::int64_t bytes) : backend_(backend), data_(data), bytes_(bytes) {}
+  Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+  Buffer& operator=(Buffer&& other) noexcept;
+  ~Buffer() { release(); }
+
+  void* data() const { return data_; }
+  std::int64_t bytes() const { return bytes_; }
+
+ private:
+  void release() noexcept;
+  Backend* backend_ = nullptr;
+  void* data_ = nullptr;
+  std::int64_t bytes_ = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual std::string name() const = 0;  // "cpu, 2 threads"
+
+  // Throws DeviceError, naming `what` and its size, when memory does not suffice.
+  Buffer allocate(std::int64_t bytes, const char* what);
+  virtual void upload(void* device, const void* host, std::int64_t bytes) = 0;
+  virtual void download(void* host, const void* device, std::int64_t bytes) = 0;
+  virtual void zero(void* device, std::int64_t bytes) = 0;
+  virtual void synchronize() = 0;
+
+  // Throws ConfigError when the operands do not fit the operation's contract.
+  template <class Op>
+  void run(const Op& op) {
+    check(op);
+    execute(op);
+  }
+
+ private:
+  friend class Buffer;
+  virtual void* allocate_bytes(std::int64_t bytes) = 0;  // nullptr when there is no room
+  virtual void free_bytes(void* data) noexcept = 0;
+
+#define ZHGPT_FOR_EACH_OP(X)                                                                                  \
+  X(GatherBatch) X(EmbeddingForward) X(EmbeddingBackward) X(LayerNormForward) X(ResidualLayerNormForward)     \
+  X(LayerNormBackward) X(DropoutBackward) X(LinearForward) X(LinearBackwardInput) X(LinearBackwardWeight)     \
+  X(AttentionForward) X(AttentionBackward) X(HeadLoss) X(AccumulateLoss) X(GlobalNorm) X(AdamW) X(AdvanceStep)
+
+#define ZHGPT_DECLARE_OP(Op)         \
+  static void check(const Op& op);   \
+  virtual void execute(const Op& op) = 0;
+  ZHGPT_FOR_EACH_OP(ZHGPT_DECLARE_OP)
+#undef ZHGPT_DECLARE_OP
+};
+
+// device: "auto", "cpu", "cuda" or "cuda:N". threads: CPU threads, 0 for all that this process may use.
+// Throws ConfigError for an unknown name, DeviceError when the device asked for is not there.
+std::unique_ptr<Backend> make_backend(const std::string& device, int threads);
+
+}  // namespace zhgpt

@@ -1,0 +1,72 @@
+// Dataset: a corpus made ready for training: a vocabulary and two token streams, training and validation.
+//
+// Preparing streams the text once into a scratch file, whatever its size, then counts, splits and writes the token
+// cache (tokens.bin) beside the run. Documents go to validation by a hash of their text, so that the split does not
+// depend on file order and near neighbours in the file do not leak; with fewer than 20 documents the tail of the
+// text is taken instead. `<|endoftext|>` follows each document.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "zhgpt/config.h"
+#include "zhgpt/tensor.h"
+#include "zhgpt/tokenizer.h"
+
+namespace zhgpt {
+
+// Token ids in memory: u16 when the vocabulary allows, else i32.
+struct TokenArray {
+  DType dtype = DType::u16;
+  std::int64_t count = 0;
+  std::vector<std::byte> bytes;
+
+  Tensor tensor() { return Tensor(bytes.data(), dtype, {count}); }
+  std::int32_t operator[](std::int64_t i) const;
+};
+
+// What preparing saw, for the user to read.
+struct CorpusReport {
+  std::int64_t files = 0, documents = 0, characters = 0, source_bytes = 0;
+  std::int64_t val_documents = 0;
+  std::int64_t invalid_sequences = 0;   // replaced or skipped
+  std::int64_t dropped_controls = 0;    // control characters other than \n and \t
+  std::int64_t unknown_train = 0, unknown_val = 0;  // characters that became <unk>
+  std::vector<std::string> encodings;   // "GB18030 (3 files)"
+  std::string document_rule;            // what `auto` settled on
+};
+
+struct Dataset {
+  Vocabulary vocab;
+  TokenArray train, val;
+  std::uint64_t fingerprint = 0;  // XXH3 of the normalised text, in order, with document boundaries
+  CorpusReport report;
+};
+
+// bytes done, bytes in all (0 when not known), called a few times a second from the calling thread.
+using ProgressFunction = std::function<void(std::int64_t done_bytes, std::int64_t total_bytes)>;
+
+// Reads `paths` (files, directories in natural order, or "-") by the rules of `text`, and leaves vocab.json and tokens.bin
+// in run_dir. When tokens.bin is already there and was made from the same bytes by the same rules, it is used
+// instead. Throws DataError with file, line and byte, IoError, or ConfigError.
+Dataset prepare_dataset(const std::vector<std::string>& paths, const TextConfig& text, std::uint64_t seed,
+                        const std::string& run_dir, const ProgressFunction& progress = {});
+
+// The same from tokens.bin alone, checked by its hash. Throws DataError when it is missing, damaged or has another fingerprint.
+Dataset load_dataset(const std::string& run_dir, std::uint64_t fingerprint);
+
+// Reads a text by the rules of `text` and turns it into ids of `vocab`, documents separated by <|endoftext|>;
+// for `zhgpt eval`. `report`, when given, receives the counts.
+TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConfig& text, const Vocabulary& vocab,
+                           CorpusReport* report = nullptr);
+
+// What simpler models need for the same text, in nats a token: learned from `fit` (may be empty), then adaptively
+// while reading `text`, as a compressor would. xz is the growth of the compressed UTF-8 when `text` follows `fit`.
+struct Baselines {
+  double uniform = 0, unigram = 0, bigram = 0, xz = 0;
+};
+Baselines compute_baselines(const TokenArray& fit, const TokenArray& text, const Vocabulary& vocab);
+
+}  // namespace zhgpt

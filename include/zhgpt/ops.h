@@ -1,0 +1,201 @@
+// Every operation of the model, declared once: operands, shapes, `=` or `+=`, determinism, source.
+//
+// An operation is a plain struct of its operands. `Backend::run` checks it (src/backend/check.cpp) and hands it to
+// the backend's own code, so that to add one takes: a struct here, a check, one CPU file, one CUDA file, one test.
+//
+// Shape letters: B batch, T time (positions), C channels (n_embd), NH heads, HS head size (C = NH*HS), V vocabulary,
+// OC output channels, N = B*T rows. Order of fields: outputs, saved for backward, inputs, sizes and scalars.
+// `=` overwrites, `+=` accumulates. Parameter gradients accumulate, so that micro-batches add up; activation
+// gradients overwrite, except the residual stream's. Unless stated, operands must not overlap, all real operands
+// share one dtype, and results are bit-identical for equal inputs whatever the number of threads or blocks.
+// A Tensor marked "optional" may be absent.
+#pragma once
+
+#include <cstdint>
+
+#include "zhgpt/data_order.h"
+#include "zhgpt/tensor.h"
+
+namespace zhgpt {
+
+// What changes from step to step. It lives in device memory, so that one recorded step can be replayed.
+struct StepState {
+  std::int64_t step = 0;       // optimizer steps done or skipped before this one
+  std::int64_t updates = 0;    // AdamW updates applied so far: Adam's t is updates + 1 during a step
+  std::int64_t skipped = 0;    // steps whose loss or gradient was not finite, so that nothing was updated
+  std::int64_t skipped_in_a_row = 0;
+  std::uint64_t seed = 0;      // key of all randomness
+  float learning_rate = 0;
+  float loss = 0;              // mean loss of this step, nats a token
+  float grad_norm = 0;         // global L2 norm before clipping
+  float clip_scale = 0;        // factor on every gradient, <= 1; 0 when the step is to be skipped
+};
+
+// Dropout at one place of the model. Element i is kept when its Philox number, drawn at
+// (seed, RandomStream::dropout, step * micro_steps + micro_step, site, i / 4) lane i % 4, is >= p; kept values are
+// scaled by 1 / (1 - p). The mask is never stored: backward draws it again.
+struct Dropout {
+  float p = 0;                      // 0 switches it off, and `state` is then not read
+  std::uint32_t site = 0;           // which place in the model
+  std::int64_t micro_step = 0;      // which micro-batch of the step
+  std::int64_t micro_steps = 1;
+  const StepState* state = nullptr;  // device memory
+};
+
+// ---- data -----------------------------------------------------------------------------------------------------
+
+// Row b of the batch is sample (step * micro_steps + micro_step) * B + b of `order`.
+struct GatherBatch {
+  Tensor inputs;   // (B, T) i32 =
+  Tensor targets;  // (B, T) i32 =, inputs shifted by one
+  Tensor tokens;   // (n_tokens) u16 or i32
+  DataOrder order;
+  std::int64_t micro_step = 0;
+  std::int64_t micro_steps = 1;
+  const StepState* state = nullptr;  // device memory
+};
+
+// ---- layers ---------------------------------------------------------------------------------------------------
+
+// out[b,t,:] = dropout(wte[inputs[b,t],:] + wpe[t,:]).
+struct EmbeddingForward {
+  Tensor out;     // (B, T, C) =
+  Tensor inputs;  // (B, T) i32, every id in [0, V)
+  Tensor wte;     // (V, C)
+  Tensor wpe;     // (>= T, C)
+  Dropout dropout;
+};
+// Deterministic without atomics: each row of dwte has one writer, which adds its positions in order.
+struct EmbeddingBackward {
+  Tensor dwte;    // (V, C) +=
+  Tensor dwpe;    // (>= T, C) +=
+  Tensor dout;    // (B, T, C)
+  Tensor inputs;  // (B, T) i32
+  Dropout dropout;
+};
+
+// out = (inp - mean) * rstd * weight + bias over the last axis, rstd = 1 / sqrt(var + 1e-5), biased variance.
+// J. Ba, J. Kiros, G. Hinton, "Layer normalization", 2016.
+struct LayerNormForward {
+  Tensor out;     // (N, C) =
+  Tensor mean;    // (N) =, saved for backward
+  Tensor rstd;    // (N) =, saved for backward
+  Tensor inp;     // (N, C)
+  Tensor weight;  // (C)
+  Tensor bias;    // (C)
+};
+// residual = inp + dropout(branch), then LayerNormForward of residual, in one pass over memory.
+struct ResidualLayerNormForward {
+  Tensor out;       // (N, C) =
+  Tensor residual;  // (N, C) =, the stream that goes on; saved for backward
+  Tensor mean;      // (N) =, saved for backward
+  Tensor rstd;      // (N) =, saved for backward
+  Tensor inp;       // (N, C)
+  Tensor branch;    // (N, C)
+  Tensor weight;    // (C)
+  Tensor bias;      // (C)
+  Dropout dropout;
+};
+// Backward of both of the above: dinp is the residual stream's gradient, which the branch's comes on top of.
+struct LayerNormBackward {
+  Tensor dinp;     // (N, C) +=
+  Tensor dweight;  // (C) +=
+  Tensor dbias;    // (C) +=
+  Tensor dout;     // (N, C)
+  Tensor inp;      // (N, C), what was normalised
+  Tensor mean;     // (N)
+  Tensor rstd;     // (N)
+  Tensor weight;   // (C)
+};
+// dinp = dout * mask / (1 - p).
+struct DropoutBackward {
+  Tensor dinp;  // (N, C) =
+  Tensor dout;  // (N, C)
+  Dropout dropout;
+};
+
+// out = inp . weight^T + bias; with `pre_gelu` given, pre_gelu holds that sum and out = gelu(pre_gelu).
+// gelu(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), the tanh form of D. Hendrycks, K. Gimpel, 2016.
+struct LinearForward {
+  Tensor out;       // (N, OC) =
+  Tensor pre_gelu;  // (N, OC) =, optional; saved for backward
+  Tensor inp;       // (N, C)
+  Tensor weight;    // (OC, C)
+  Tensor bias;      // (OC), optional
+};
+// dinp = dout . weight; with `pre_gelu` given (of the layer below, whose output inp was), dinp is also multiplied
+// by gelu'(pre_gelu), so that it is the gradient of that layer's pre-activation.
+struct LinearBackwardInput {
+  Tensor dinp;      // (N, C) =
+  Tensor dout;      // (N, OC)
+  Tensor weight;    // (OC, C)
+  Tensor pre_gelu;  // (N, C), optional
+};
+struct LinearBackwardWeight {
+  Tensor dweight;  // (OC, C) += dout^T . inp
+  Tensor dbias;    // (OC) += column sums of dout; optional
+  Tensor dout;     // (N, OC)
+  Tensor inp;      // (N, C)
+};
+
+// Causal self-attention: out[b,t,h,:] = sum over s <= t of softmax_s(q_t . k_s / sqrt(HS)) v_s, without a (T, T)
+// matrix in memory. T. Dao et al., "FlashAttention", 2022; online softmax: M. Milakov, N. Gimelshein, 2018.
+struct AttentionForward {
+  Tensor out;  // (B, T, NH, HS) =, that is (B, T, C)
+  Tensor lse;  // (B, NH, T) =, log of the sum of exponentials; saved for backward
+  Tensor qkv;  // (B, T, 3, NH, HS)
+};
+struct AttentionBackward {
+  Tensor dqkv;  // (B, T, 3, NH, HS) =
+  Tensor dout;  // (B, T, NH, HS)
+  Tensor out;   // (B, T, NH, HS)
+  Tensor lse;   // (B, NH, T)
+  Tensor qkv;   // (B, T, 3, NH, HS)
+};
+
+// The head: logits = inp . weight^T, losses[n] = -log softmax(logits[n])[targets[n]] in nats. A target < 0 is padding:
+// its loss is 0 and it gives no gradient. With the gradients given, the whole backward happens in the same pass over
+// each chunk of rows, so that (N, V) logits need not exist at once.
+struct HeadLoss {
+  Tensor losses;   // (N) =
+  Tensor dinp;     // (N, C) =, optional: absent in evaluation
+  Tensor dweight;  // (V, C) +=, optional: given exactly when dinp is
+  Tensor inp;      // (N, C)
+  Tensor weight;   // (V, C)
+  Tensor targets;  // (N) i32, every target < V
+  double scale = 1;  // gradients are those of scale * sum of losses
+};
+
+// ---- the step -------------------------------------------------------------------------------------------------
+
+// state->loss = (first ? 0 : state->loss) + scale * sum of losses, summed as a fixed tree.
+struct AccumulateLoss {
+  StepState* state = nullptr;  // device memory
+  Tensor losses;               // (N)
+  double scale = 1;
+  bool first = true;
+};
+// state->grad_norm = sqrt(sum of grads^2) in a fixed order with double partial sums;
+// state->clip_scale = min(1, max_norm / grad_norm), or 1 when max_norm is 0, or 0 when loss or norm is not finite.
+struct GlobalNorm {
+  StepState* state = nullptr;  // device memory
+  Tensor grads;                // (P)
+  double max_norm = 0;
+};
+// I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", 2019, with bias correction as in PyTorch's AdamW.
+// Leaves everything as it is when state->clip_scale is 0.
+struct AdamW {
+  Tensor params;  // (P) +=
+  Tensor m;       // (P) =, first moment
+  Tensor v;       // (P) =, second moment
+  Tensor grads;   // (P), multiplied by state->clip_scale as they are read
+  std::int64_t n_decay = 0;  // the first n_decay parameters decay, the rest do not
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1;
+  const StepState* state = nullptr;  // device memory
+};
+// Counts the step as done: updated, or skipped when clip_scale is 0.
+struct AdvanceStep {
+  StepState* state = nullptr;  // device memory
+};
+
+}  // namespace zhgpt
