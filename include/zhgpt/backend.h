@@ -45,6 +45,7 @@ class Backend {
   Buffer allocate(std::int64_t bytes, const char* what);
   virtual void upload(void* device, const void* host, std::int64_t bytes) = 0;
   virtual void download(void* host, const void* device, std::int64_t bytes) = 0;
+  virtual void copy(void* to_device, const void* from_device, std::int64_t bytes) = 0;
   virtual void zero(void* device, std::int64_t bytes) = 0;
   virtual void synchronize() = 0;
 

@@ -107,6 +107,13 @@ class Checkpoint {
 // The state hash of what a snapshot would save.
 std::uint64_t state_hash(const Snapshot& snapshot);
 
+// What a file's header says, after its own hash only: to order files, never to trust one. nullopt when it has none.
+struct CheckpointHeader {
+  std::int64_t step = 0;
+  RunId run_id{};
+};
+std::optional<CheckpointHeader> peek_checkpoint(const std::string& path) noexcept;
+
 // The newest checkpoint in a directory that is whole: highest step whose file verifies. `skipped`, when given,
 // receives a line for each newer file that did not. Nothing is judged by name or time. nullopt when there is none.
 std::optional<Checkpoint> open_newest_checkpoint(const std::string& directory, std::vector<std::string>* skipped = nullptr);

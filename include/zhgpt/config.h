@@ -71,7 +71,7 @@ struct Config {
 
   // Sets one field from text. Throws ConfigError naming the field, the value and what is allowed; an unknown name
   // brings the nearest known one. Both n_layer and n-layer are names.
-  void set(std::string_view name, std::string_view text);
+  void set(std::string_view name, std::string_view value);
   void apply_preset(std::string_view name);  // micro, tiny, small, gpt2
   void validate() const;
 

@@ -1,0 +1,258 @@
+#include "zhgpt/gpt.h"
+
+#include <algorithm>
+
+#include "model/arena.h"
+#include "zhgpt/error.h"
+
+namespace zhgpt {
+namespace {
+
+// Which dropout of the model a mask belongs to: part of the resume contract.
+constexpr std::uint32_t kEmbeddingSite = 0;
+constexpr std::uint32_t attention_site(std::int64_t layer) { return static_cast<std::uint32_t>(2 * layer + 1); }
+constexpr std::uint32_t mlp_site(std::int64_t layer) { return static_cast<std::uint32_t>(2 * layer + 2); }
+
+Dropout at_site(Dropout dropout, std::uint32_t site) {
+  dropout.site = site;
+  return dropout;
+}
+
+}  // namespace
+
+Gpt::Gpt(Backend& backend, const ModelConfig& config, std::int64_t max_batch, Purpose purpose, DType dtype)
+    : backend_(backend),
+      config_((config.validate(), config)),
+      max_batch_(max_batch),
+      dtype_(dtype),
+      table_(config),
+      params_buffer_(backend.allocate(table_.flat_size() * dtype_bytes(dtype), "parameters")),
+      grads_buffer_(purpose == Purpose::training
+                        ? backend.allocate(table_.flat_size() * dtype_bytes(dtype), "gradients")
+                        : Buffer()),
+      params_(table_, config, params_buffer_.data(), dtype),
+      grads_(table_, config, grads_buffer_.data(), dtype) {
+  allocate_activations(purpose);
+}
+
+void Gpt::allocate_activations(Purpose purpose) {
+  const bool training = purpose == Purpose::training;
+  const std::int64_t N = max_batch_ * config_.block_size, C = config_.n_embd;
+  // Without a backward pass a block's values are needed only until the next block has read them.
+  blocks_.resize(static_cast<std::size_t>(training ? config_.n_layer : std::min<std::int64_t>(config_.n_layer, 2)));
+
+  Arena arena;
+  for (Tensor* ids : {&inputs_, &targets_}) arena.add(*ids, DType::i32, {N});
+  for (Tensor* rows : {&losses_, &mean_f_, &rstd_f_}) arena.add(*rows, dtype_, {N});
+  for (Tensor* wide : {&embedded_, &branch_, &ln_f_}) arena.add(*wide, dtype_, {N, C});
+  arena.add(last_rows_, dtype_, {max_batch_, C});
+  arena.add(logits_, dtype_, {max_batch_, config_.vocab_size});
+  for (BlockActivations& a : blocks_) {
+    for (Tensor* rows : {&a.mean_1, &a.rstd_1, &a.mean_2, &a.rstd_2}) arena.add(*rows, dtype_, {N});
+    for (Tensor* wide : {&a.ln_1, &a.attention, &a.residual_1, &a.ln_2, &a.residual_2}) {
+      arena.add(*wide, dtype_, {N, C});
+    }
+    arena.add(a.qkv, dtype_, {N, 3 * C});
+    arena.add(a.lse, dtype_, {N, config_.n_head});
+    arena.add(a.pre_gelu, dtype_, {N, 4 * C});
+    arena.add(a.gelu, dtype_, {N, 4 * C});
+  }
+  if (training) {
+    for (Tensor* wide : {&dresidual_, &dbranch_, &dnorm_}) arena.add(*wide, dtype_, {N, C});
+    arena.add(dwide_, dtype_, {N, 4 * C});
+  }
+  activations_buffer_ = arena.allocate(backend_, "activations");
+}
+
+void Gpt::set_parameters(const std::vector<float>& flat_values) {
+  if (static_cast<std::int64_t>(flat_values.size()) != table_.flat_size()) {
+    throw ConfigError("Gpt::set_parameters: got " + std::to_string(flat_values.size()) + " values, expected " +
+                      std::to_string(table_.flat_size()));
+  }
+  if (dtype_ == DType::f64) {
+    const std::vector<double> wide(flat_values.begin(), flat_values.end());
+    backend_.upload(params_buffer_.data(), wide.data(), params_buffer_.bytes());
+  } else {
+    backend_.upload(params_buffer_.data(), flat_values.data(), params_buffer_.bytes());
+  }
+}
+
+Tensor Gpt::inputs(std::int64_t B, std::int64_t T) const { return inputs_.rows(0, B * T).reshaped({B, T}); }
+Tensor Gpt::targets(std::int64_t B, std::int64_t T) const { return targets_.rows(0, B * T).reshaped({B, T}); }
+Tensor Gpt::losses(std::int64_t B, std::int64_t T) const { return losses_.rows(0, B * T); }
+
+void Gpt::forward(std::int64_t B, std::int64_t T, const Dropout& dropout) {
+  const std::int64_t N = B * T, C = config_.n_embd, NH = config_.n_head, HS = config_.head_size();
+  const auto rows = [N](Tensor t) { return t.rows(0, N); };
+
+  Tensor x = rows(embedded_);
+  backend_.run(EmbeddingForward{.out = x.reshaped({B, T, C}),
+                                .inputs = inputs(B, T),
+                                .wte = params_.wte,
+                                .wpe = params_.wpe,
+                                .dropout = at_site(dropout, kEmbeddingSite)});
+  {
+    BlockActivations& first = block(0);
+    backend_.run(LayerNormForward{.out = rows(first.ln_1),
+                                  .mean = rows(first.mean_1),
+                                  .rstd = rows(first.rstd_1),
+                                  .inp = x,
+                                  .weight = params_.h[0].ln_1_weight,
+                                  .bias = params_.h[0].ln_1_bias});
+  }
+  for (std::int64_t l = 0; l < config_.n_layer; ++l) {
+    const BlockTensors& p = params_.h[static_cast<std::size_t>(l)];
+    BlockActivations& a = block(l);
+    backend_.run(LinearForward{
+        .out = rows(a.qkv), .pre_gelu = {}, .inp = rows(a.ln_1), .weight = p.attn_weight, .bias = p.attn_bias});
+    backend_.run(AttentionForward{.out = rows(a.attention).reshaped({B, T, NH, HS}),
+                                  .lse = rows(a.lse).reshaped({B, NH, T}),
+                                  .qkv = rows(a.qkv).reshaped({B, T, 3, NH, HS})});
+    backend_.run(LinearForward{.out = rows(branch_),
+                               .pre_gelu = {},
+                               .inp = rows(a.attention),
+                               .weight = p.proj_weight,
+                               .bias = p.proj_bias});
+    backend_.run(ResidualLayerNormForward{.out = rows(a.ln_2),
+                                          .residual = rows(a.residual_1),
+                                          .mean = rows(a.mean_2),
+                                          .rstd = rows(a.rstd_2),
+                                          .inp = x,
+                                          .branch = rows(branch_),
+                                          .weight = p.ln_2_weight,
+                                          .bias = p.ln_2_bias,
+                                          .dropout = at_site(dropout, attention_site(l))});
+    backend_.run(LinearForward{.out = rows(a.gelu),
+                               .pre_gelu = rows(a.pre_gelu),
+                               .inp = rows(a.ln_2),
+                               .weight = p.fc_weight,
+                               .bias = p.fc_bias});
+    backend_.run(LinearForward{
+        .out = rows(branch_), .pre_gelu = {}, .inp = rows(a.gelu), .weight = p.fc_proj_weight, .bias = p.fc_proj_bias});
+
+    // The second residual goes on into the next block's first layernorm, or into the final one.
+    const bool last = l + 1 == config_.n_layer;
+    const BlockTensors& next_p = params_.h[static_cast<std::size_t>(last ? l : l + 1)];
+    BlockActivations& next_a = block(last ? l : l + 1);
+    backend_.run(ResidualLayerNormForward{.out = rows(last ? ln_f_ : next_a.ln_1),
+                                          .residual = rows(a.residual_2),
+                                          .mean = rows(last ? mean_f_ : next_a.mean_1),
+                                          .rstd = rows(last ? rstd_f_ : next_a.rstd_1),
+                                          .inp = rows(a.residual_1),
+                                          .branch = rows(branch_),
+                                          .weight = last ? params_.ln_f_weight : next_p.ln_1_weight,
+                                          .bias = last ? params_.ln_f_bias : next_p.ln_1_bias,
+                                          .dropout = at_site(dropout, mlp_site(l))});
+    x = rows(a.residual_2);
+  }
+}
+
+Tensor Gpt::through_dropout(Tensor dout, const Dropout& dropout) {
+  if (dropout.p == 0) return dout;
+  const Tensor dinp = dbranch_.rows(0, dout.dim(0));
+  backend_.run(DropoutBackward{.dinp = dinp, .dout = dout, .dropout = dropout});
+  return dinp;
+}
+
+// REQUIRES: dnorm_ holds the gradient of ln_f's output.
+void Gpt::backward(std::int64_t B, std::int64_t T, const Dropout& dropout) {
+  const std::int64_t N = B * T, C = config_.n_embd, NH = config_.n_head, HS = config_.head_size();
+  const auto rows = [N](Tensor t) { return t.rows(0, N); };
+  // dwide_ serves the MLP's (N, 4C) and then attention's (N, 3C) in turn.
+  const Tensor dfc = rows(dwide_), dqkv = Tensor(dwide_.data, dtype_, {N, 3 * C});
+  const Tensor dresidual = rows(dresidual_), dnorm = rows(dnorm_);
+
+  backend_.zero(dresidual.data, dresidual.bytes());
+  backend_.run(LayerNormBackward{.dinp = dresidual,
+                                 .dweight = grads_.ln_f_weight,
+                                 .dbias = grads_.ln_f_bias,
+                                 .dout = dnorm,
+                                 .inp = rows(block(config_.n_layer - 1).residual_2),
+                                 .mean = rows(mean_f_),
+                                 .rstd = rows(rstd_f_),
+                                 .weight = params_.ln_f_weight});
+  for (std::int64_t l = config_.n_layer - 1; l >= 0; --l) {
+    const BlockTensors& p = params_.h[static_cast<std::size_t>(l)];
+    const BlockTensors& g = grads_.h[static_cast<std::size_t>(l)];
+    BlockActivations& a = block(l);
+
+    Tensor dbranch = through_dropout(dresidual, at_site(dropout, mlp_site(l)));
+    backend_.run(LinearBackwardWeight{
+        .dweight = g.fc_proj_weight, .dbias = g.fc_proj_bias, .dout = dbranch, .inp = rows(a.gelu)});
+    backend_.run(LinearBackwardInput{
+        .dinp = dfc, .dout = dbranch, .weight = p.fc_proj_weight, .pre_gelu = rows(a.pre_gelu)});
+    backend_.run(
+        LinearBackwardWeight{.dweight = g.fc_weight, .dbias = g.fc_bias, .dout = dfc, .inp = rows(a.ln_2)});
+    backend_.run(LinearBackwardInput{.dinp = dnorm, .dout = dfc, .weight = p.fc_weight, .pre_gelu = {}});
+    backend_.run(LayerNormBackward{.dinp = dresidual,
+                                   .dweight = g.ln_2_weight,
+                                   .dbias = g.ln_2_bias,
+                                   .dout = dnorm,
+                                   .inp = rows(a.residual_1),
+                                   .mean = rows(a.mean_2),
+                                   .rstd = rows(a.rstd_2),
+                                   .weight = p.ln_2_weight});
+
+    dbranch = through_dropout(dresidual, at_site(dropout, attention_site(l)));
+    backend_.run(LinearBackwardWeight{
+        .dweight = g.proj_weight, .dbias = g.proj_bias, .dout = dbranch, .inp = rows(a.attention)});
+    backend_.run(LinearBackwardInput{.dinp = dnorm, .dout = dbranch, .weight = p.proj_weight, .pre_gelu = {}});
+    backend_.run(AttentionBackward{.dqkv = dqkv.reshaped({B, T, 3, NH, HS}),
+                                   .dout = dnorm.reshaped({B, T, NH, HS}),
+                                   .out = rows(a.attention).reshaped({B, T, NH, HS}),
+                                   .lse = rows(a.lse).reshaped({B, NH, T}),
+                                   .qkv = rows(a.qkv).reshaped({B, T, 3, NH, HS})});
+    backend_.run(
+        LinearBackwardWeight{.dweight = g.attn_weight, .dbias = g.attn_bias, .dout = dqkv, .inp = rows(a.ln_1)});
+    backend_.run(LinearBackwardInput{.dinp = dnorm, .dout = dqkv, .weight = p.attn_weight, .pre_gelu = {}});
+    backend_.run(LayerNormBackward{.dinp = dresidual,
+                                   .dweight = g.ln_1_weight,
+                                   .dbias = g.ln_1_bias,
+                                   .dout = dnorm,
+                                   .inp = rows(l == 0 ? embedded_ : block(l - 1).residual_2),
+                                   .mean = rows(a.mean_1),
+                                   .rstd = rows(a.rstd_1),
+                                   .weight = p.ln_1_weight});
+  }
+  backend_.run(EmbeddingBackward{.dwte = grads_.wte,
+                                 .dwpe = grads_.wpe,
+                                 .dout = dresidual.reshaped({B, T, C}),
+                                 .inputs = inputs(B, T),
+                                 .dropout = at_site(dropout, kEmbeddingSite)});
+}
+
+void Gpt::forward_backward(std::int64_t B, std::int64_t T, double scale, const Dropout& dropout) {
+  forward(B, T, dropout);
+  backend_.run(HeadLoss{.losses = losses(B, T),
+                        .dinp = dnorm_.rows(0, B * T),
+                        .dweight = grads_.wte,
+                        .inp = ln_f_.rows(0, B * T),
+                        .weight = params_.wte,
+                        .targets = targets_.rows(0, B * T),
+                        .scale = scale});
+  backward(B, T, dropout);
+}
+
+void Gpt::evaluate(std::int64_t B, std::int64_t T) {
+  forward(B, T, Dropout{});
+  backend_.run(HeadLoss{.losses = losses(B, T),
+                        .dinp = {},
+                        .dweight = {},
+                        .inp = ln_f_.rows(0, B * T),
+                        .weight = params_.wte,
+                        .targets = targets_.rows(0, B * T)});
+}
+
+Tensor Gpt::last_logits(std::int64_t B, std::int64_t T) {
+  forward(B, T, Dropout{});
+  const std::int64_t row_bytes = config_.n_embd * dtype_bytes(dtype_);
+  Tensor last = last_rows_.rows(0, B);
+  for (std::int64_t b = 0; b < B; ++b) {
+    backend_.copy(last.rows(b, 1).data, ln_f_.rows(b * T + T - 1, 1).data, row_bytes);
+  }
+  const Tensor logits = logits_.rows(0, B);
+  backend_.run(LinearForward{.out = logits, .pre_gelu = {}, .inp = last, .weight = params_.wte, .bias = {}});
+  return logits;
+}
+
+}  // namespace zhgpt

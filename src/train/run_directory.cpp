@@ -1,0 +1,128 @@
+#include "train/run_directory.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+
+#include "zhgpt/atomic_file.h"
+#include "zhgpt/error.h"
+#include "zhgpt/messages.h"
+#include "zhgpt/training_run.h"
+
+namespace zhgpt {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kSampleHeading = "== step ";
+constexpr std::string_view kMetricsHead = "{\"step\":";
+constexpr std::int64_t kLargestLog = std::int64_t{1} << 31;
+
+std::string padded(const char* prefix, std::int64_t number, std::size_t width) {
+  std::string digits = std::to_string(number);
+  if (digits.size() < width) digits.insert(0, width - digits.size(), '0');
+  return prefix + digits + ".bin";
+}
+
+// prefix + at least `width` digits + ".bin"
+bool has_form(std::string_view name, std::string_view prefix, std::size_t width) {
+  if (!name.starts_with(prefix) || !name.ends_with(".bin")) return false;
+  const std::string_view digits = name.substr(prefix.size(), name.size() - prefix.size() - 4);
+  return digits.size() >= width && std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+bool is_checkpoint_name(std::string_view name) { return has_form(name, "epoch_", 6) || has_form(name, "step_", 8); }
+
+std::string read_pointer(const std::string& path) {
+  std::string name = fs::exists(path) ? read_text_file(path, 4096) : "";
+  while (!name.empty() && (name.back() == '\n' || name.back() == '\r')) name.pop_back();
+  return name;
+}
+
+std::int64_t number_after(std::string_view line, std::string_view head) {
+  std::int64_t value = -1;
+  if (line.starts_with(head)) std::from_chars(line.data() + head.size(), line.data() + line.size(), value);
+  return value;
+}
+
+// Rewrites a log without the lines for which `drop` holds.
+void filter_lines(const std::string& path, const std::function<bool(std::string_view)>& drop) {
+  if (!fs::exists(path)) return;
+  const std::string text = read_text_file(path, kLargestLog);
+  std::string kept;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size() - 1) + 1;
+    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    if (!drop(line)) kept += line;
+    begin = end;
+  }
+  if (kept.size() != text.size()) write_text_file(path, kept);
+}
+
+}  // namespace
+
+std::string epoch_file_name(std::int64_t epoch) { return padded("epoch_", epoch, 6); }
+std::string step_file_name(std::int64_t step) { return padded("step_", step, 8); }
+std::string sample_heading(std::int64_t step) { return std::string(kSampleHeading) + std::to_string(step) + "\n"; }
+std::string json_number(double value) { return std::isfinite(value) ? to_text(value) : "null"; }
+
+void cut_logs_after(const std::string& directory, std::int64_t step) {
+  filter_lines(directory + "/metrics.jsonl",
+               [&](std::string_view line) { return number_after(line, kMetricsHead) > step || !line.ends_with("}\n"); });
+  bool dropping = false;
+  filter_lines(directory + "/samples.txt", [&](std::string_view line) {
+    if (line.starts_with(kSampleHeading)) dropping = number_after(line, kSampleHeading) > step;
+    return dropping;
+  });
+}
+
+void remove_old_checkpoints(const std::string& directory, const RunId& run, std::int64_t keep_last) noexcept {
+  try {
+    const std::string best = read_pointer(directory + "/best");
+    std::vector<std::pair<std::int64_t, std::string>> ours;
+    for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+      const std::string name = entry.path().filename().string();
+      if (name == best || !is_checkpoint_name(name)) continue;
+      const auto header = peek_checkpoint(entry.path().string());
+      if (header && header->run_id == run) ours.emplace_back(header->step, name);
+    }
+    std::sort(ours.rbegin(), ours.rend());
+    for (std::size_t i = static_cast<std::size_t>(keep_last); i < ours.size(); ++i) {
+      std::error_code ignored;
+      fs::remove(directory + "/" + ours[i].second, ignored);
+    }
+  } catch (const std::exception&) {
+  }
+}
+
+bool has_checkpoints(const std::string& directory) {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
+    if (is_checkpoint_name(entry.path().filename().string())) return true;
+  }
+  return false;
+}
+
+Checkpoint open_run_checkpoint(const std::string& directory_or_file, const std::string& which,
+                               std::vector<std::string>* notes) {
+  if (!fs::is_directory(directory_or_file)) return Checkpoint::open(directory_or_file);
+  const std::string& directory = directory_or_file;
+  if (which == "last") {
+    if (auto newest = open_newest_checkpoint(directory, notes)) return *newest;
+    throw CheckpointError(tr(Msg::no_checkpoint_here, directory));
+  }
+  if (which == "best") {
+    const std::string name = read_pointer(directory + "/best");
+    if (!is_checkpoint_name(name)) throw CheckpointError(tr(Msg::no_best_here, directory));
+    return Checkpoint::open(directory + "/" + name);
+  }
+  if (which.starts_with("epoch:")) {
+    const std::int64_t epoch = parse_integer(std::string_view(which).substr(6), "--from epoch:N");
+    return Checkpoint::open(directory + "/" + epoch_file_name(epoch));
+  }
+  throw ConfigError(tr(Msg::not_a_choice, "from", which, "last|best|epoch:N"));
+}
+
+}  // namespace zhgpt

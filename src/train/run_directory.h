@@ -1,0 +1,26 @@
+// The names in a run directory, and keeping it tidy.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "zhgpt/checkpoint.h"
+
+namespace zhgpt {
+
+std::string epoch_file_name(std::int64_t epoch);  // epoch_000001.bin
+std::string step_file_name(std::int64_t step);    // step_00000500.bin
+std::string sample_heading(std::int64_t step);    // the line above a sample in samples.txt
+std::string json_number(double value);            // null when it is not finite
+
+// Removes what metrics.jsonl and samples.txt say of steps after `step`: a run resumed there says it again.
+void cut_logs_after(const std::string& directory, std::int64_t step);
+
+// Keeps the newest `keep_last` checkpoints of this run and the one that `best` names. Touches only files with our
+// names whose header carries this run's id. Never throws: an old checkpoint too many is no failure.
+void remove_old_checkpoints(const std::string& directory, const RunId& run, std::int64_t keep_last) noexcept;
+
+// Whether the directory holds a checkpoint by name.
+bool has_checkpoints(const std::string& directory);
+
+}  // namespace zhgpt

@@ -1,0 +1,225 @@
+#include "zhgpt/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "train/state_transfer.h"
+#include "zhgpt/error.h"
+
+namespace zhgpt {
+namespace {
+
+constexpr std::int64_t kFewestStepsBetweenEpochs = 50;
+
+DataOrder order_of(const Config& config, const Dataset& dataset) {
+  const std::int64_t T = config.model.block_size;
+  if (dataset.train.count <= T) throw DataError(tr(Msg::corpus_too_short, dataset.train.count, T + 1, T));
+  return {.seed = static_cast<std::uint64_t>(config.train.seed), .n_tokens = dataset.train.count, .block_size = T};
+}
+
+}  // namespace
+
+std::int64_t planned_steps(const TrainConfig& config, const DataOrder& order) {
+  const std::int64_t samples = config.batch_size * config.gradient_accumulation_steps;
+  const bool unlimited = config.epochs == 0 && config.max_iters == 0;
+  const std::int64_t epochs = unlimited ? 10 : config.epochs;
+  std::int64_t steps = std::numeric_limits<std::int64_t>::max();
+  if (epochs > 0) steps = std::max<std::int64_t>(1, (epochs * order.n_windows() + samples - 1) / samples);
+  if (config.max_iters > 0) steps = std::min(steps, config.max_iters);
+  return steps;
+}
+
+Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset)
+    : backend_(backend), config_(config), dataset_(dataset), order_(order_of(config, dataset)) {
+  model_ = std::make_unique<Gpt>(backend, config.model, config.train.batch_size, Gpt::Purpose::training);
+  optimizer_ = std::make_unique<Optimizer>(*model_);
+  state_buffer_ = backend.allocate(sizeof(StepState), "the step's state");
+  const Tensor tokens = dataset.train.tensor();
+  train_tokens_buffer_ = backend.allocate(tokens.bytes(), "training text");
+  backend.upload(train_tokens_buffer_.data(), tokens.data, tokens.bytes());
+  total_steps_ = planned_steps(config.train, order_);
+
+  model_->set_parameters(model_->table().initial_values(order_.seed));
+  upload_state({.seed = order_.seed});
+}
+
+Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset, const Checkpoint& from)
+    : Trainer(backend, config, dataset) {
+  restore(from);
+}
+
+std::int64_t Trainer::samples_per_step() const {
+  return config_.train.batch_size * config_.train.gradient_accumulation_steps;
+}
+std::int64_t Trainer::epoch_after(std::int64_t steps) const { return order_.epoch_of(steps * samples_per_step()); }
+double Trainer::epochs_after(std::int64_t steps) const {
+  return static_cast<double>(steps * samples_per_step()) / static_cast<double>(order_.n_windows());
+}
+
+bool Trainer::at_epoch_boundary() const {
+  const std::int64_t steps_an_epoch = std::max<std::int64_t>(1, order_.n_windows() / samples_per_step());
+  const std::int64_t group = (kFewestStepsBetweenEpochs + steps_an_epoch - 1) / steps_an_epoch;
+  return steps_done_ > 0 && epoch_after(steps_done_) / group > epoch_after(steps_done_ - 1) / group;
+}
+
+bool Trainer::has_validation() const { return dataset_.val.count > 1; }
+
+void Trainer::upload_state(const StepState& state) {
+  backend_.upload(device_state(), &state, sizeof state);
+  steps_done_ = state.step;
+}
+
+StepState Trainer::state() const {
+  StepState state;
+  backend_.download(&state, device_state(), sizeof state);
+  return state;
+}
+
+void Trainer::step() {
+  const TrainConfig& t = config_.train;
+  const std::int64_t B = t.batch_size, T = config_.model.block_size, micro_steps = t.gradient_accumulation_steps;
+  const double scale = 1.0 / static_cast<double>(B * T * micro_steps);  // every target counts the same
+  const Tensor tokens(train_tokens_buffer_.data(), dataset_.train.dtype, {dataset_.train.count});
+
+  const auto learning_rate = static_cast<float>(current_learning_rate());
+  backend_.upload(&device_state()->learning_rate, &learning_rate, sizeof learning_rate);
+  backend_.zero(model_->grads().data, model_->grads().bytes());
+  for (std::int64_t micro = 0; micro < micro_steps; ++micro) {
+    backend_.run(GatherBatch{.inputs = model_->inputs(B, T),
+                             .targets = model_->targets(B, T),
+                             .tokens = tokens,
+                             .order = order_,
+                             .micro_step = micro,
+                             .micro_steps = micro_steps,
+                             .state = device_state()});
+    const Dropout dropout{.p = static_cast<float>(config_.model.dropout),
+                          .site = 0,
+                          .micro_step = micro,
+                          .micro_steps = micro_steps,
+                          .state = device_state()};
+    model_->forward_backward(B, T, scale, dropout);
+    backend_.run(AccumulateLoss{
+        .state = device_state(), .losses = model_->losses(B, T), .scale = scale, .first = micro == 0});
+  }
+  optimizer_->step(t, device_state());
+  ++steps_done_;
+}
+
+double Trainer::evaluate(std::int64_t max_batches) {
+  if (!has_validation()) return std::numeric_limits<double>::quiet_NaN();
+  const std::int64_t B = config_.train.batch_size;
+  return evaluate_tokens(*model_, B, dataset_.val, max_batches * B).loss;
+}
+
+EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const TokenArray& tokens,
+                                 std::int64_t max_windows) {
+  Backend& backend = model.backend();
+  const std::int64_t T = model.config().block_size;
+  const std::int64_t whole = (tokens.count - 1) / T;             // windows of T targets
+  const std::int64_t tail = whole ? 0 : tokens.count - 1;        // a text shorter than one window is one short window
+  const std::int64_t windows = whole ? whole : 1;
+  const std::int64_t used = max_windows > 0 ? std::min(max_windows, windows) : windows;
+  const std::int64_t length = whole ? T : tail;
+  if (length <= 0) return {};
+
+  std::vector<std::int32_t> inputs, targets;
+  std::vector<float> losses(static_cast<std::size_t>(max_batch * length));
+  EvaluationResult result;
+  double sum = 0;
+  const auto run = [&](std::int64_t B, std::int64_t width) {
+    backend.upload(model.inputs(B, width).data, inputs.data(), B * width * 4);
+    backend.upload(model.targets(B, width).data, targets.data(), B * width * 4);
+    model.evaluate(B, width);
+    backend.download(losses.data(), model.losses(B, width).data, B * width * 4);
+    for (std::int64_t i = 0; i < B * width; ++i) sum += static_cast<double>(losses[static_cast<std::size_t>(i)]);
+    result.tokens += B * width;
+  };
+  const auto gather = [&](std::int64_t start, std::int64_t width) {
+    for (std::int64_t t = 0; t < width; ++t) {
+      inputs.push_back(tokens[start + t]);
+      targets.push_back(tokens[start + t + 1]);
+    }
+  };
+  for (std::int64_t first = 0; first < used; first += max_batch) {
+    const std::int64_t B = std::min(max_batch, used - first);
+    inputs.clear();
+    targets.clear();
+    // With fewer windows than there are, they are spread evenly over the text.
+    for (std::int64_t b = 0; b < B; ++b) gather((first + b) * windows / used * T, length);
+    run(B, length);
+  }
+  const std::int64_t rest = tokens.count - 1 - windows * length;
+  if (used == windows && rest > 0) {
+    inputs.clear();
+    targets.clear();
+    gather(windows * length, rest);
+    run(1, rest);
+  }
+  result.loss = sum / static_cast<double>(result.tokens);
+  return result;
+}
+
+Snapshot Trainer::snapshot() {
+  const StepState s = state();
+  Snapshot snapshot;
+  snapshot.step = s.step;
+  snapshot.run_id = run_id_;
+  snapshot.config = config_.to_key_values();
+  KeyValues& p = snapshot.progress;
+  p.set_integer("step", s.step);
+  p.set_integer("epoch", epoch_after(s.step));
+  p.set_integer("updates", s.updates);
+  p.set_integer("skipped", s.skipped);
+  p.set_integer("skipped_in_a_row", s.skipped_in_a_row);
+  p.set_integer("samples", s.step * samples_per_step());
+  p.set_integer("tokens", s.step * tokens_per_step());
+  p.set_integer("total_steps", total_steps_);
+  p.set_real("train_loss", static_cast<double>(s.loss));
+  p.set_real("best_val_loss", evaluations_.best_val_loss);
+  p.set_integer("best_step", evaluations_.best_step);
+  p.set_real("last_val_loss", evaluations_.last_val_loss);
+  p.set_integer("last_evaluation_step", evaluations_.last_step);
+  p.set_integer("evaluations_without_improvement", evaluations_.without_improvement);
+  p.set_quoted("corpus_fingerprint", fingerprint_text(dataset_.fingerprint));
+  p.set_integer("train_tokens", dataset_.train.count);
+  p.set_integer("val_tokens", dataset_.val.count);
+  p.set_quoted("program", "zhgpt " ZHGPT_VERSION);
+  p.set_quoted("backend", backend_.name());
+  snapshot.vocab = dataset_.vocab.code_points();
+  snapshot.history = history_;
+  append_tensors(snapshot, backend_, model_->table(), SectionKind::parameter, model_->params());
+  append_tensors(snapshot, backend_, model_->table(), SectionKind::adam_m, optimizer_->m());
+  append_tensors(snapshot, backend_, model_->table(), SectionKind::adam_v, optimizer_->v());
+  return snapshot;
+}
+
+void Trainer::restore(const Checkpoint& from) {
+  require_tensors(from, model_->table(), {SectionKind::parameter, SectionKind::adam_m, SectionKind::adam_v});
+  const KeyValues& p = from.progress();
+  StepState s;
+  s.step = from.step();
+  s.updates = p.get_integer("updates");
+  s.skipped = p.get_integer("skipped");
+  s.skipped_in_a_row = p.get_integer("skipped_in_a_row");
+  s.seed = order_.seed;
+  s.loss = static_cast<float>(p.get_real("train_loss"));
+  evaluations_.best_val_loss = p.get_real("best_val_loss");
+  evaluations_.best_step = p.get_integer("best_step");
+  evaluations_.last_val_loss = p.get_real("last_val_loss");
+  evaluations_.last_step = p.get_integer("last_evaluation_step");
+  evaluations_.without_improvement = p.get_integer("evaluations_without_improvement");
+  history_ = from.history();
+  run_id_ = from.run_id();
+  read_tensors(from, backend_, model_->table(), SectionKind::parameter, model_->params());
+  read_tensors(from, backend_, model_->table(), SectionKind::adam_m, optimizer_->m());
+  read_tensors(from, backend_, model_->table(), SectionKind::adam_v, optimizer_->v());
+  upload_state(s);
+}
+
+void load_parameters(Gpt& model, const Checkpoint& from) {
+  require_tensors(from, model.table(), {SectionKind::parameter});
+  read_tensors(from, model.backend(), model.table(), SectionKind::parameter, model.params());
+}
+
+}  // namespace zhgpt

@@ -1,0 +1,160 @@
+#include "zhgpt/training_run.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "train/run_directory.h"
+#include "zhgpt/error.h"
+#include "zhgpt/sampler.h"
+
+namespace zhgpt {
+namespace {
+
+constexpr std::int64_t kEvaluationBatches = 200;
+constexpr std::int64_t kSampleCharacters = 80;
+constexpr std::int64_t kSkippedInARowAreDiverged = 5;
+
+double seconds(std::chrono::steady_clock::duration d) { return std::chrono::duration<double>(d).count(); }
+
+bool is_multiple(std::int64_t step, std::int64_t interval) { return interval > 0 && step % interval == 0; }
+
+}  // namespace
+
+TrainingRun::TrainingRun(Trainer& trainer, std::string directory, RunObserver& observer)
+    : trainer_(trainer), directory_(std::move(directory)), observer_(observer) {
+  write_text_file(directory_ + "/config.toml", trainer_.config().to_key_values().to_string());
+  first_step_ = last_logged_step_ = trainer_.steps_done();
+  cut_logs_after(directory_, first_step_);
+}
+
+TrainingRun::~TrainingRun() = default;
+
+TrainingRun::Outcome TrainingRun::run(const std::atomic<int>& signal) {
+  const TrainConfig& config = trainer_.config().train;
+  started_ = last_log_ = Clock::now();
+  Outcome outcome = Outcome::finished;
+  while (trainer_.steps_done() < trainer_.total_steps()) {
+    const EvaluationState& evaluations = trainer_.evaluations();
+    if (config.patience > 0 && evaluations.without_improvement >= config.patience) outcome = Outcome::patience;
+    if (config.max_time > 0 && seconds(Clock::now() - started_) >= config.max_time) outcome = Outcome::time_up;
+    if (signal.load() != 0) outcome = Outcome::signalled;
+    if (outcome != Outcome::finished) break;
+
+    trainer_.step();
+    const StepState state = trainer_.state();
+    if (state.skipped_in_a_row >= kSkippedInARowAreDiverged) {
+      throw DivergedError(tr(Msg::diverged, state.skipped_in_a_row, state.step, directory_));
+    }
+    if (state.skipped_in_a_row > 0) observer_.on_note(tr(Msg::step_skipped, state.step));
+
+    const bool last = state.step == trainer_.total_steps();
+    const bool epoch = trainer_.at_epoch_boundary();
+    const bool log_line = is_multiple(state.step, config.log_interval) || last;
+    const StepReport now = report(state);
+    observer_.on_step(now, log_line);
+    if (log_line) log_metrics(now);
+
+    const auto paused_from = Clock::now();
+    const bool evaluate_now = config.eval_interval > 0 ? is_multiple(state.step, config.eval_interval) : epoch;
+    if ((evaluate_now || last) && trainer_.has_validation()) evaluate(state, evaluate_now);
+    const bool sample_now = config.sample_interval > 0 ? is_multiple(state.step, config.sample_interval) : evaluate_now;
+    if (sample_now) sample();
+    if (epoch || is_multiple(state.step, config.save_interval) || new_best_) save(epoch);
+    paused_s_ += seconds(Clock::now() - paused_from);
+  }
+  if (last_saved_step_ != trainer_.steps_done()) save(false);
+  return outcome;
+}
+
+StepReport TrainingRun::report(const StepState& state) const {
+  StepReport r;
+  r.step = state.step;
+  r.total_steps = trainer_.total_steps();
+  r.epoch = trainer_.epochs_after(state.step);
+  r.state = state;
+  r.learning_rate = static_cast<double>(state.learning_rate);
+  const double elapsed = seconds(Clock::now() - last_log_) - paused_s_;
+  r.characters_per_s =
+      static_cast<double>((state.step - last_logged_step_) * trainer_.tokens_per_step()) / std::max(elapsed, 1e-9);
+  const double a_step = seconds(Clock::now() - started_) / static_cast<double>(state.step - first_step_);
+  r.seconds_left = a_step * static_cast<double>(r.total_steps - r.step);
+  const double max_time = trainer_.config().train.max_time;
+  if (max_time > 0) r.seconds_left = std::min(r.seconds_left, max_time - seconds(Clock::now() - started_));
+  return r;
+}
+
+void TrainingRun::log_metrics(const StepReport& r) {
+  append("metrics.jsonl", "{\"step\":" + to_text(r.step) + ",\"epoch\":" + to_text(r.epoch) +
+                              ",\"loss\":" + json_number(static_cast<double>(r.state.loss)) +
+                              ",\"lr\":" + to_text(r.learning_rate) +
+                              ",\"grad_norm\":" + json_number(static_cast<double>(r.state.grad_norm)) +
+                              ",\"chars_per_s\":" + to_text(std::round(r.characters_per_s)) + "}\n");
+  last_log_ = Clock::now();
+  last_logged_step_ = r.step;
+  paused_s_ = 0;
+}
+
+void TrainingRun::evaluate(const StepState& state, bool counts_for_patience) {
+  EvaluationState& e = trainer_.evaluations();
+  EvaluationReport r{.step = state.step, .epoch = trainer_.epochs_after(state.step)};
+  r.train_loss = static_cast<double>(state.loss);
+  r.val_loss = trainer_.evaluate(kEvaluationBatches);
+  r.is_best = r.val_loss < e.best_val_loss;
+  e.last_step = r.step;
+  e.last_val_loss = r.val_loss;
+  if (r.is_best) {
+    e.best_val_loss = r.val_loss;
+    e.best_step = r.step;
+    e.without_improvement = 0;
+    new_best_ = true;
+  } else if (counts_for_patience) {
+    ++e.without_improvement;
+  }
+  const std::string line = "{\"step\":" + to_text(r.step) + ",\"epoch\":" + to_text(r.epoch) +
+                           ",\"train_loss\":" + json_number(r.train_loss) +
+                           ",\"val_loss\":" + json_number(r.val_loss) + "}\n";
+  trainer_.history() += line;
+  append("metrics.jsonl", line);
+  observer_.on_evaluation(r);
+}
+
+void TrainingRun::sample() {
+  Generator generator(trainer_.model());
+  generator.start({}, 0);
+  const SamplingOptions options{.seed = static_cast<std::uint64_t>(trainer_.config().train.seed)};
+  std::vector<std::int32_t> ids;
+  for (std::int64_t i = 0; i < kSampleCharacters; ++i) {
+    const std::int32_t id = generator.next(options);
+    if (id == kEndOfTextId) break;
+    ids.push_back(id);
+  }
+  const std::string text = trainer_.vocab().decode(ids);
+  append("samples.txt", sample_heading(trainer_.steps_done()) + text + "\n\n");
+  observer_.on_sample(text);
+}
+
+void TrainingRun::save(bool is_epoch) {
+  const std::int64_t step = trainer_.steps_done();
+  const std::string name = is_epoch ? epoch_file_name(trainer_.epoch_after(step)) : step_file_name(step);
+  last_checkpoint_ = directory_ + "/" + name;
+  save_checkpoint(last_checkpoint_, trainer_.snapshot(), true);
+  write_text_file(directory_ + "/latest", name + "\n");
+  if (new_best_) write_text_file(directory_ + "/best", name + "\n");
+  new_best_ = false;
+  last_saved_step_ = step;
+  observer_.on_saved(last_checkpoint_);
+  remove_old_checkpoints(directory_, trainer_.run_id(), trainer_.config().train.keep_last);
+}
+
+void TrainingRun::append(const char* file, const std::string& text) {
+  std::ofstream out(directory_ + "/" + file, std::ios::app | std::ios::binary);
+  out << text << std::flush;
+  // A log that cannot be written is no reason to lose the training.
+  if (!out) observer_.on_note(tr(Msg::log_not_written, directory_ + "/" + file));
+}
+
+}  // namespace zhgpt
