@@ -31,6 +31,7 @@ struct ModelConfig {
 
 // How text becomes documents, characters and ids.
 struct TextConfig {
+  std::string corpus;               // absolute paths, one a line; "-" is standard input
   std::string text_field = "text";  // of a JSONL record
   std::string encoding = "auto";    // or any name that iconv knows
   std::string normalize = "nfc";    // none, nfc, nfkc

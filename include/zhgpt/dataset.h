@@ -57,6 +57,11 @@ Dataset prepare_dataset(const std::vector<std::string>& paths, const TextConfig&
 // The same from tokens.bin alone, checked by its hash. Throws DataError when it is missing, damaged or has another fingerprint.
 Dataset load_dataset(const std::string& run_dir, std::uint64_t fingerprint);
 
+// How the sources of a run compare with what its tokens.bin was made from. Reads all of their bytes; changes nothing.
+enum class SourceState { same, changed, missing };
+SourceState compare_sources(const std::vector<std::string>& paths, const TextConfig& text, std::uint64_t seed,
+                            const std::string& run_dir);
+
 // Reads a text by the rules of `text` and turns it into ids of `vocab`, documents separated by <|endoftext|>;
 // for `zhgpt eval`. `report`, when given, receives the counts.
 TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConfig& text, const Vocabulary& vocab,

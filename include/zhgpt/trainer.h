@@ -96,6 +96,9 @@ struct EvaluationResult {
 };
 EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const TokenArray& tokens, std::int64_t max_windows);
 
+// The configuration in a checkpoint. Throws CheckpointError when it is not one of this program.
+Config config_of(const Checkpoint& checkpoint);
+
 // Parameters of an inference model from a checkpoint. Throws CheckpointError when they are not exactly the model's.
 void load_parameters(Gpt& model, const Checkpoint& from);
 

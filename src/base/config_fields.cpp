@@ -17,6 +17,7 @@ const ConfigField kFields[] = {
     {"vocab_size", FieldGroup::model, ZHGPT_REF(model.vocab_size), Msg::help_vocab_size, 0, 1 << 21},
     {"dropout", FieldGroup::model, ZHGPT_REF(model.dropout), Msg::help_dropout, 0, 0.99},
 
+    {"corpus", FieldGroup::text, ZHGPT_REF(text.corpus), Msg::help_corpus},
     {"text_field", FieldGroup::text, ZHGPT_REF(text.text_field), Msg::help_text_field},
     {"encoding", FieldGroup::text, ZHGPT_REF(text.encoding), Msg::help_encoding},
     {"normalize", FieldGroup::text, ZHGPT_REF(text.normalize), Msg::help_normalize, 0, 0, "none|nfc|nfkc"},

@@ -46,7 +46,11 @@ Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset)
 
 Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset, const Checkpoint& from)
     : Trainer(backend, config, dataset) {
-  restore(from);
+  try {
+    restore(from);
+  } catch (const ConfigError& error) {  // an entry of its progress is missing or no number
+    throw CheckpointError(from.path() + ": " + error.what());
+  }
 }
 
 std::int64_t Trainer::samples_per_step() const {
@@ -215,6 +219,14 @@ void Trainer::restore(const Checkpoint& from) {
   read_tensors(from, backend_, model_->table(), SectionKind::adam_m, optimizer_->m());
   read_tensors(from, backend_, model_->table(), SectionKind::adam_v, optimizer_->v());
   upload_state(s);
+}
+
+Config config_of(const Checkpoint& checkpoint) {
+  try {
+    return Config::from_key_values(checkpoint.config());
+  } catch (const ConfigError& error) {
+    throw CheckpointError(checkpoint.path() + ": " + error.what());
+  }
 }
 
 void load_parameters(Gpt& model, const Checkpoint& from) {

@@ -1,0 +1,120 @@
+// zhgpt inspect FILE [--json]: what a checkpoint holds, after verifying all of it.
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/program.h"
+#include "train/state_transfer.h"
+#include "zhgpt/checkpoint.h"
+#include "zhgpt/error.h"
+#include "zhgpt/training_run.h"
+
+namespace zhgpt::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct InspectArguments {
+  std::string path;
+  std::string which = "last";
+  bool json = false;
+};
+
+// Numbers as numbers, quoted strings as strings.
+Json to_json(const KeyValues& record) {
+  Json out = Json::object();
+  for (const auto& [key, value] : record.entries()) {
+    if (value.starts_with('"')) {
+      out[key] = toml_unquote(value);
+    } else if (value == "inf") {
+      out[key] = nullptr;
+    } else if (value.find_first_of(".en") == std::string::npos) {
+      out[key] = parse_integer(value, key);
+    } else {
+      out[key] = parse_real(value, key);
+    }
+  }
+  return out;
+}
+
+const char* kind_name(SectionKind kind) {
+  switch (kind) {
+    case SectionKind::parameter: return "parameter";
+    case SectionKind::adam_m: return "adam_m";
+    case SectionKind::adam_v: return "adam_v";
+    default: return "other";
+  }
+}
+
+std::string hex(std::span<const std::uint8_t> bytes) {
+  std::string text;
+  for (std::uint8_t byte : bytes) {
+    text += "0123456789abcdef"[byte >> 4];
+    text += "0123456789abcdef"[byte & 15];
+  }
+  return text;
+}
+
+Json describe(const Checkpoint& c) {
+  Json out;
+  out["file"] = c.path();
+  out["format"] = 1;
+  out["step"] = c.step();
+  out["epoch"] = c.progress().get_integer("epoch");
+  out["state_hash"] = fingerprint_text(c.state_hash());
+  out["bytes"] = c.file_bytes();
+  out["run_id"] = hex(c.run_id());
+  out["vocab_size"] = c.vocab().size();
+  std::int64_t parameters = 0;
+  Json tensors = Json::array();
+  for (const TensorInfo& t : c.tensors()) {
+    if (t.kind == SectionKind::parameter) parameters += t.bytes() / dtype_bytes(t.dtype);
+    tensors.push_back({{"name", t.name}, {"kind", kind_name(t.kind)}, {"dtype", dtype_name(t.dtype)}, {"shape", t.shape}});
+  }
+  out["parameters"] = parameters;
+  out["config"] = to_json(c.config());
+  out["progress"] = to_json(c.progress());
+  out["tensors"] = std::move(tensors);
+  return out;
+}
+
+int inspect(const InspectArguments& arguments) {
+  if (arguments.path.empty()) throw ConfigError(tr(Msg::no_run_given, "inspect"));
+  const Checkpoint checkpoint = open_run_checkpoint(arguments.path, arguments.which);
+  const Json description = describe(checkpoint);
+  if (arguments.json) {
+    std::cout << description.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+    return 0;
+  }
+  for (const auto& [key, value] : description.items()) {
+    if (key == "tensors") {
+      std::cout << "tensors\n";
+      for (const Json& t : value) {
+        if (t["kind"] == "parameter") {
+          std::cout << "  " << t["name"].get<std::string>() << "  " << t["dtype"].get<std::string>() << " " << t["shape"].dump() << "\n";
+        }
+      }
+    } else if (value.is_object()) {
+      std::cout << key << "\n";
+      for (const auto& [name, entry] : value.items()) std::cout << "  " << name << " = " << entry.dump() << "\n";
+    } else {
+      std::cout << key << "  " << (value.is_string() ? value.get<std::string>() : value.dump()) << "\n";
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Action& action) {
+  auto a = std::make_shared<InspectArguments>();
+  CLI::App* verb = app.add_subcommand("inspect", tr(Msg::help_inspect));
+  verb->add_option("DIR|FILE", a->path, tr(Msg::help_run_argument))->type_name("");
+  verb->add_option("--from", a->which, tr(Msg::help_from))->type_name("last|best|epoch:N")->default_str(a->which)->group(tr(Msg::group_general));
+  verb->add_flag("--json", a->json, tr(Msg::help_json))->group(tr(Msg::group_general));
+  verb->callback([a, &action] { action = [a] { return inspect(*a); }; });
+}
+
+}  // namespace zhgpt::cli

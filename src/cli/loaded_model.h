@@ -1,0 +1,30 @@
+// A trained model taken from a run directory or a checkpoint, ready to be asked.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "zhgpt/checkpoint.h"
+#include "zhgpt/config.h"
+#include "zhgpt/gpt.h"
+#include "zhgpt/tokenizer.h"
+
+namespace zhgpt::cli {
+
+struct LoadedModel {
+  // Throws IoError when there is no such path, CheckpointError when nothing whole is there.
+  LoadedModel(const std::string& directory_or_file, const std::string& which, const std::string& device, int threads,
+              std::int64_t max_batch);
+
+  std::string normalized(const std::string& text) const;  // as the corpus was; throws DataError on invalid UTF-8
+
+  Checkpoint checkpoint;
+  Config config;
+  Vocabulary vocab;
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Gpt> model;
+};
+
+std::string to_utf8(char32_t character);
+
+}  // namespace zhgpt::cli

@@ -1,0 +1,37 @@
+// Configuration from everywhere a user may write it, the later winning over the earlier:
+// defaults < --preset < --config FILE.toml < ZHGPT_* environment < flags.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "zhgpt/config.h"
+
+namespace zhgpt::cli {
+
+class ConfigOptions {
+ public:
+  // Adds a flag for each field that a user may set for a new run, and --preset and --config.
+  void add_all(CLI::App& app);
+  // Adds the flags of those fields that may change when a run goes on.
+  void add_resumable(CLI::App& app);
+
+  // Throws ConfigError naming where the value came from.
+  Config resolve() const;
+  // The environment and the flags over a checkpoint's configuration. `changes` receives "name: old -> new" lines.
+  Config resolve_over(const Config& saved, std::vector<std::string>* changes) const;
+
+ private:
+  void add_flag(CLI::App& app, const ConfigField& field);
+  void apply_environment_and_flags(Config& config) const;
+  std::vector<const ConfigField*> fields_;  // those that have a flag
+  std::map<std::string, std::string> flags_;  // as they were given
+  std::string preset_, config_file_;
+};
+
+bool is_resumable_field(const ConfigField& field);
+
+}  // namespace zhgpt::cli

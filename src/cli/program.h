@@ -1,0 +1,23 @@
+// The program: finds the verb, runs it, and turns every failure into a sentence and an exit code.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+namespace zhgpt::cli {
+
+int run_program(int argc, char** argv);
+
+// Each verb adds its subcommand; the callback that CLI11 runs leaves the work to be done in `action`, so that nothing
+// happens before the whole command line has been understood.
+using Action = std::function<int()>;
+void add_train(CLI::App& app, Action& action);
+void add_resume(CLI::App& app, Action& action);
+void add_sample(CLI::App& app, Action& action);
+void add_eval(CLI::App& app, Action& action);
+void add_inspect(CLI::App& app, Action& action);
+void add_doctor(CLI::App& app, Action& action);
+
+}  // namespace zhgpt::cli

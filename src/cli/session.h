@@ -1,0 +1,21 @@
+// What train and resume share: reading the corpus with a progress line, training with a view, and the last words.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "zhgpt/training_run.h"
+
+namespace zhgpt::cli {
+
+std::vector<std::string> corpus_paths(const Config& config);  // config.text.corpus, one each
+
+// prepare_dataset with a progress line and a report of what was read.
+Dataset read_corpus(const Config& config, const std::string& directory);
+
+// Trains to the end of the plan or to a signal, says how it went and what to do next; returns the exit code.
+int run_training(Trainer& trainer, Dataset& dataset, const std::string& directory);
+
+bool has_checkpoints(const std::string& directory);
+
+}  // namespace zhgpt::cli
