@@ -1,0 +1,58 @@
+// What every CPU operation works with: the threads, and scratch memory that is grown once and kept.
+#pragma once
+
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "cpu/thread_pool.h"
+
+namespace zhgpt::cpu {
+
+// One block of memory without initial contents; asking for more than ever before moves it.
+class Scratch {
+ public:
+  template <class T>
+  T* get(std::int64_t count) {
+    const std::size_t bytes = (static_cast<std::size_t>(count) * sizeof(T) + kAlign - 1) / kAlign * kAlign;
+    if (bytes > bytes_) {
+      data_.reset();
+      data_.reset(std::aligned_alloc(kAlign, bytes));
+      bytes_ = data_ ? bytes : 0;
+      if (!data_) throw std::bad_alloc();
+    }
+    return static_cast<T*>(data_.get());
+  }
+
+ private:
+  static constexpr std::size_t kAlign = 256;
+  struct Free {
+    void operator()(void* data) const { std::free(data); }
+  };
+  std::unique_ptr<void, Free> data_;
+  std::size_t bytes_ = 0;
+};
+
+struct Context {
+  explicit Context(int threads) : pool(threads), own(static_cast<std::size_t>(threads)) {}
+
+  ThreadPool pool;
+  Scratch shared;            // for what one phase of an operation hands to the next
+  std::vector<Scratch> own;  // [thread], for what a tile needs while it is computed
+
+  template <class T>
+  T* scratch(int thread, std::int64_t count) {
+    return own[static_cast<std::size_t>(thread)].get<T>(count);
+  }
+};
+
+// Tile `tile` of [0, n) cut into pieces of `size`.
+struct Tile {
+  std::int64_t begin, count;
+  Tile(std::int64_t tile, std::int64_t size, std::int64_t n)
+      : begin(tile * size), count(n - begin < size ? n - begin : size) {}
+};
+inline std::int64_t tiles_of(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
+
+}  // namespace zhgpt::cpu

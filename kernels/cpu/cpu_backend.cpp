@@ -1,0 +1,78 @@
+// CpuBackend: memory, and the choice of float or double for each operation.
+#include "cpu/cpu_backend.h"
+
+#include <sys/mman.h>
+
+#include <cblas.h>
+#include <cstdlib>
+#include <cstring>
+
+#include "cpu/ops.h"
+
+namespace zhgpt {
+namespace {
+
+// What says in which type an operation computes; the operations without real operands have nothing to choose.
+template <class Op>
+DType real_dtype(const Op& op) {
+  if constexpr (requires { op.grads; }) return op.grads.dtype;
+  else if constexpr (requires { op.losses; }) return op.losses.dtype;
+  else if constexpr (requires { op.dout; }) return op.dout.dtype;
+  else if constexpr (requires { op.out; }) return op.out.dtype;
+  else return DType::f32;
+}
+
+template <class Op>
+void dispatch(cpu::Context& context, const Op& op) {
+  if (real_dtype(op) == DType::f64) {
+    cpu::execute<double>(context, op);
+  } else {
+    cpu::execute<float>(context, op);
+  }
+}
+
+constexpr std::int64_t kAlign = 256;
+constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
+
+}  // namespace
+
+CpuBackend::CpuBackend(int threads) : context_(threads) {
+  openblas_set_num_threads(1);  // our own pool shares out the tiles; a second pool inside would fight it
+}
+
+std::string CpuBackend::name() const {
+  const int threads = context_.pool.threads();
+  return "cpu, " + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+}
+
+void CpuBackend::upload(void* device, const void* host, std::int64_t bytes) {
+  std::memcpy(device, host, static_cast<std::size_t>(bytes));
+}
+
+void CpuBackend::download(void* host, const void* device, std::int64_t bytes) {
+  std::memcpy(host, device, static_cast<std::size_t>(bytes));
+}
+
+void CpuBackend::zero(void* device, std::int64_t bytes) { std::memset(device, 0, static_cast<std::size_t>(bytes)); }
+
+void* CpuBackend::allocate_bytes(std::int64_t bytes) {
+  const bool large = bytes >= 2 * kHugePage;
+  const std::int64_t align = large ? kHugePage : kAlign;
+  const auto rounded = static_cast<std::size_t>((bytes + align - 1) / align * align);
+  void* data = std::aligned_alloc(static_cast<std::size_t>(align), rounded);
+  if (!data) return nullptr;
+  if (large) madvise(data, rounded, MADV_HUGEPAGE);  // only advice: fewer TLB misses where it is taken
+  std::memset(data, 0, rounded);
+  return data;
+}
+
+void CpuBackend::free_bytes(void* data) noexcept { std::free(data); }
+
+#define ZHGPT_EXECUTE(Op) \
+  void CpuBackend::execute(const Op& op) { dispatch(context_, op); }
+ZHGPT_FOR_EACH_OP(ZHGPT_EXECUTE)
+#undef ZHGPT_EXECUTE
+
+std::unique_ptr<Backend> make_cpu_backend(int threads) { return std::make_unique<CpuBackend>(threads); }
+
+}  // namespace zhgpt

@@ -1,0 +1,31 @@
+// CpuBackend: host memory and the operations of kernels/cpu, in f32 or f64. Calls are synchronous, and results are
+// bit-identical for any number of threads.
+#pragma once
+
+#include "cpu/context.h"
+#include "zhgpt/backend.h"
+
+namespace zhgpt {
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(int threads);  // REQUIRES: threads >= 1
+
+  std::string name() const override;
+  void upload(void* device, const void* host, std::int64_t bytes) override;
+  void download(void* host, const void* device, std::int64_t bytes) override;
+  void zero(void* device, std::int64_t bytes) override;
+  void synchronize() override {}
+
+ private:
+  void* allocate_bytes(std::int64_t bytes) override;
+  void free_bytes(void* data) noexcept override;
+
+#define ZHGPT_EXECUTE(Op) void execute(const Op& op) override;
+  ZHGPT_FOR_EACH_OP(ZHGPT_EXECUTE)
+#undef ZHGPT_EXECUTE
+
+  cpu::Context context_;
+};
+
+}  // namespace zhgpt

@@ -1,0 +1,57 @@
+// Elementary functions as inline arithmetic, so that the compiler turns loops over them into vector code, with the
+// same bits for every element wherever it lies. In double they come from the standard library.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+namespace zhgpt::cpu {
+
+// exp(x) within 2 ulp; 0 where the result would be below the normal numbers. x = n ln2 + r, |r| <= ln2 / 2, and e^r by
+// its Taylor series, whose first missing term is below 2^-27; docs/numerics.md.
+inline float exp_of(float x) {
+  constexpr float kLog2e = 1.44269504f;
+  constexpr float kLn2High = 0.693359375f;        // 10 bits, so that n * kLn2High is exact
+  constexpr float kLn2Low = -2.12194440e-4f;      // ln2 - kLn2High
+  constexpr float kRound = 12582912.f;            // 1.5 * 2^23: adding it rounds to a whole number
+  constexpr float kLargest = 89.f, kSmallest = -87.33654f;  // beyond these the result is infinite, or 0
+  float clamped = x < kSmallest ? kSmallest : x;  // a NaN stays one
+  clamped = clamped > kLargest ? kLargest : clamped;
+  const float shifted = clamped * kLog2e + kRound;
+  const float n = shifted - kRound;
+  const float r = (clamped - n * kLn2High) - n * kLn2Low;
+  float p = 1.f / 5040;
+  p = p * r + 1.f / 720;
+  p = p * r + 1.f / 120;
+  p = p * r + 1.f / 24;
+  p = p * r + 1.f / 6;
+  p = p * r + 0.5f;
+  p = p * (r * r) + r;
+  // 2^n in two factors, since n = 128 is needed and has no float of its own.
+  const std::int32_t exponent = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRound);
+  const std::int32_t half = exponent >> 1;
+  const float scale1 = std::bit_cast<float>((half + 127) << 23);
+  const float scale2 = std::bit_cast<float>((exponent - half + 127) << 23);
+  const float result = ((1.f + p) * scale1) * scale2;
+  return x < kSmallest ? 0.f : result;
+}
+inline double exp_of(double x) { return std::exp(x); }
+
+// The tanh form of GELU as x * sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3): (1 + tanh u) / 2 = sigmoid(2u).
+template <class T>
+struct Gelu {
+  static constexpr T kTwoSqrt2OverPi = static_cast<T>(1.5957691216057307117597842397375);
+  static constexpr T kCubic = static_cast<T>(0.044715);
+
+  static T value(T x) { return x * sigmoid(x); }
+  static T derivative(T x) {
+    const T s = sigmoid(x);
+    return s + x * s * (1 - s) * kTwoSqrt2OverPi * (1 + 3 * kCubic * x * x);
+  }
+
+ private:
+  static T sigmoid(T x) { return 1 / (1 + exp_of(-kTwoSqrt2OverPi * (x + kCubic * x * x * x))); }
+};
+
+}  // namespace zhgpt::cpu

@@ -1,0 +1,14 @@
+// The makers of each backend, for the factory alone. The build links one of two files that define the CUDA maker.
+#pragma once
+
+#include <memory>
+
+#include "zhgpt/backend.h"
+
+namespace zhgpt {
+
+std::unique_ptr<Backend> make_cpu_backend(int threads);  // REQUIRES: threads >= 1
+std::unique_ptr<Backend> make_cuda_backend(int ordinal);
+bool cuda_present();  // this build has CUDA and this machine a device it can use
+
+}  // namespace zhgpt
