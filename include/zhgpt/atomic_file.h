@@ -1,12 +1,12 @@
 // AtomicFile: a file that appears whole and durable under its name, or not at all.
 //
-// Write protocol: create a unique temporary file beside the target (O_EXCL | O_NOFOLLOW, mode 0600 widened to the
-// umask at commit), reserve its size, write, fsync, close, rename, fsync the directory. Whatever fails before the
-// rename leaves an older file of that name untouched and no temporary behind. Used for every file that matters.
+// Write protocol: create a unique temporary file `.NAME.tmp-PID-RANDOM` beside the target (O_EXCL | O_NOFOLLOW),
+// reserve its size, write, fsync, close, rename, fsync the directory. Whatever fails before the rename leaves an
+// older file of that name untouched and no temporary behind. Used for every file that matters.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,8 +30,13 @@ class AtomicFile {
   void commit();
 
  private:
+  void reserve();
+  void publish();
+  void discard() noexcept;
+  [[noreturn]] void fail(const char* operation, int error);  // discards, then throws
   std::string path_, temporary_;
   Existing existing_;
+  std::int64_t expected_bytes_;
   int fd_ = -1;
   std::int64_t written_ = 0;
 };

@@ -62,10 +62,12 @@ struct Snapshot {
   std::vector<TensorSource> tensors;
 };
 
-// Writes the file atomically with at most two 16 MiB buffers of host memory. Throws IoError, or CheckpointError when
-// a float tensor holds a value that is not finite (a resumable file never does). An existing file is refused unless
-// `overwrite`.
+// Writes the file atomically through one buffer of at most 16 MiB of host memory. Throws IoError, or CheckpointError
+// when the snapshot can not be a checkpoint: a float that is not finite (a resumable file never holds one), a bad or
+// repeated name, an empty dimension. An existing file is refused unless `overwrite`.
 void save_checkpoint(const std::string& path, const Snapshot& snapshot, bool overwrite = false);
+
+class CheckpointFile;  // the open file and where its sections lie (src/io/checkpoint_file.h)
 
 class Checkpoint {
  public:
@@ -90,9 +92,7 @@ class Checkpoint {
   void read(SectionKind kind, const std::string& name, std::span<std::byte> to) const;
 
  private:
-  struct File;
-  struct Extent { std::int64_t offset, bytes; std::uint64_t hash; std::uint32_t index; };
-  std::shared_ptr<File> file_;
+  std::shared_ptr<const CheckpointFile> file_;
   std::string path_;
   std::int64_t step_ = 0, file_bytes_ = 0;
   RunId run_id_{};
@@ -100,7 +100,6 @@ class Checkpoint {
   std::vector<std::int32_t> vocab_;
   std::string history_;
   std::vector<TensorInfo> tensors_;
-  std::vector<Extent> extents_;
   std::uint64_t state_hash_ = 0;
 };
 

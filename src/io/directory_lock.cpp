@@ -1,0 +1,78 @@
+// DirectoryLock: flock on DIR/run.lock. The lock belongs to the open file, so the kernel releases it when the process
+// ends, also by kill -9; the file itself stays and tells who had it last.
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cctype>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "io/posix_file.h"
+#include "zhgpt/atomic_file.h"
+#include "zhgpt/error.h"
+#include "zhgpt/messages.h"
+
+namespace zhgpt {
+namespace {
+
+// ".NAME.tmp-PID-RANDOM" with a decimal PID and 16 hexadecimal digits: a name that only AtomicFile gives.
+bool is_temporary(std::string_view name) {
+  constexpr std::size_t kRandomDigits = 16;
+  constexpr std::string_view kMark = ".tmp-";
+  const std::size_t mark = name.rfind(kMark);
+  if (!name.starts_with('.') || mark == std::string_view::npos || mark < 2) return false;
+  const std::string_view tail = name.substr(mark + kMark.size());
+  const std::size_t dash = tail.find('-');
+  if (dash == 0 || dash == std::string_view::npos || tail.size() != dash + 1 + kRandomDigits) return false;
+  for (std::size_t i = 0; i < tail.size(); ++i) {
+    const auto c = static_cast<unsigned char>(tail[i]);
+    if (i != dash && !(i < dash ? std::isdigit(c) : std::isxdigit(c))) return false;
+  }
+  return true;
+}
+
+void remove_temporaries(const std::string& directory) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(directory.c_str()), ::closedir);
+  if (!entries) throw_io_error(directory, "opendir", errno);
+  while (const dirent* entry = ::readdir(entries.get())) {
+    // One that can not be removed does no harm: names are never used twice.
+    if (is_temporary(entry->d_name)) ::unlinkat(::dirfd(entries.get()), entry->d_name, 0);
+  }
+}
+
+[[noreturn]] void throw_busy(const std::string& directory, int fd, const std::string& lock_path) {
+  std::string holder(512, '\0');
+  holder.resize(read_at(fd, lock_path, 0, std::as_writable_bytes(std::span(holder))));
+  const std::size_t space = holder.find(' '), end = holder.find('\n');
+  // The holder may be between taking the lock and writing its name.
+  if (space == std::string::npos || end == std::string::npos || end < space) {
+    throw BusyError(tr(Msg::directory_busy_unknown, directory));
+  }
+  throw BusyError(tr(Msg::directory_busy, directory, holder.substr(0, space), holder.substr(space + 1, end - space - 1)));
+}
+
+}  // namespace
+
+DirectoryLock::DirectoryLock(const std::string& directory) {
+  const std::string path = directory + "/run.lock";
+  FileDescriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
+  if (!fd.is_open()) throw_io_error(path, "open", errno);
+  if (retry_interrupted([&] { return ::flock(fd.get(), LOCK_EX | LOCK_NB); }) != 0) {
+    if (errno == EWOULDBLOCK) throw_busy(directory, fd.get(), path);
+    throw_io_error(path, "flock", errno);
+  }
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  const std::string holder = std::to_string(::getpid()) + " " + host + "\n";
+  // The text only helps a message; the lock holds without it, even on a full disk.
+  if (::ftruncate(fd.get(), 0) == 0 && ::pwrite(fd.get(), holder.data(), holder.size(), 0) < 0) ::ftruncate(fd.get(), 0);
+  remove_temporaries(directory);
+  fd_ = fd.release();
+}
+
+DirectoryLock::~DirectoryLock() { ::close(fd_); }
+
+}  // namespace zhgpt

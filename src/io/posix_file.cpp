@@ -1,0 +1,74 @@
+#include "io/posix_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <system_error>
+
+#include "zhgpt/error.h"
+#include "zhgpt/messages.h"
+
+namespace zhgpt {
+
+FileDescriptor::~FileDescriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+std::string error_text(int error) { return std::error_code(error, std::generic_category()).message(); }
+
+std::string directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string file_kind_text(unsigned mode) {
+  if (S_ISLNK(mode)) return tr(Msg::io_kind_link);
+  if (S_ISDIR(mode)) return tr(Msg::io_kind_directory);
+  if (S_ISFIFO(mode)) return tr(Msg::io_kind_pipe);
+  return tr(Msg::io_kind_special);
+}
+
+void throw_io_error(const std::string& path, const char* operation, int error, std::int64_t needed_bytes) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT: {
+      struct statvfs disk {};
+      const bool known = ::statvfs(directory_of(path).c_str(), &disk) == 0;
+      throw IoError(tr(Msg::io_disk_full, path, needed_bytes, known ? std::to_string(disk.f_bavail * disk.f_frsize) : "?"));
+    }
+    case EACCES:
+    case EPERM: throw IoError(tr(Msg::io_no_permission, path, operation));
+    case EROFS: throw IoError(tr(Msg::io_read_only, path));
+    case ENOENT: throw IoError(tr(Msg::io_not_found, path));
+    case ENOTDIR: throw IoError(tr(Msg::io_not_a_directory, path));
+    case EISDIR: throw IoError(tr(Msg::io_is_a_directory, path));
+    case EEXIST: throw IoError(tr(Msg::io_exists, path));
+    case EFBIG: throw IoError(tr(Msg::io_file_too_large, path, needed_bytes));
+    default: throw IoError(tr(Msg::io_failed, path, operation, error_text(error)));
+  }
+}
+
+std::size_t read_at(int fd, const std::string& path, std::int64_t offset, std::span<std::byte> to) {
+  std::size_t done = 0;
+  while (done < to.size()) {
+    const ssize_t got = retry_interrupted([&] {
+      return ::pread(fd, to.data() + done, to.size() - done, static_cast<off_t>(offset) + static_cast<off_t>(done));
+    });
+    if (got < 0) throw_io_error(path, "read", errno);
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  return done;
+}
+
+int sync_directory(const std::string& directory) {
+  const FileDescriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.is_open()) return errno;
+  // EINVAL: a file system that has no fsync for directories and orders names itself.
+  return ::fsync(fd.get()) == 0 || errno == EINVAL ? 0 : errno;
+}
+
+}  // namespace zhgpt
