@@ -16,12 +16,6 @@
 namespace zhgpt {
 namespace {
 
-std::string hex(std::uint64_t value) {
-  std::string text = "0x";
-  for (int shift = 60; shift >= 0; shift -= 4) text += "0123456789abcdef"[value >> shift & 15];
-  return text;
-}
-
 bool is_magic(std::span<const std::byte> bytes) {
   return std::ranges::equal(bytes, std::as_bytes(std::span(format::kMagic)));
 }

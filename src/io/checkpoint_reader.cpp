@@ -22,9 +22,9 @@ void read_section(const CheckpointFile& file, const SectionRecord& section, std:
     buffer.resize(std::max(buffer.size(), static_cast<std::size_t>(size)));
     const std::span chunk(buffer.data(), static_cast<std::size_t>(size));
     file.read(section.offset + begin, chunk);
-    if (hashes_differ(section.chunk_hashes[i], chunk_hash(chunk, section.index, i))) {
-      file.refuse(section.offset + begin, tr(Msg::ck_section_hash, section.info.name),
-                  std::to_string(chunk_hash(chunk, section.index, i)), std::to_string(section.chunk_hashes[i]));
+    const std::uint64_t hash = chunk_hash(chunk, section.index, i);
+    if (hashes_differ(section.chunk_hashes[i], hash)) {
+      file.refuse(section.offset + begin, tr(Msg::ck_section_hash, section.info.name), hex(hash), hex(section.chunk_hashes[i]));
     }
     use(std::span<const std::byte>(chunk), begin);
   }

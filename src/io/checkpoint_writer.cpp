@@ -69,35 +69,41 @@ class CheckpointWriter {
   }
 
  private:
-  [[noreturn]] void refuse(Msg rule, const std::string& found, const std::string& expected) const {
-    throw CheckpointError(tr(Msg::ck_can_not_save, path_, tr(rule, found), found, expected));
+  [[noreturn]] void refuse(const std::string& what, const std::string& found, const std::string& expected) const {
+    throw CheckpointError(tr(Msg::ck_can_not_save, path_, what, found, expected));
   }
 
-  // What the reader would refuse is not written.
+  // What the reader would refuse, or read as something else, is not written.
   void check_records() const {
-    if (snapshot_.step < 0) refuse(Msg::ck_step, std::to_string(snapshot_.step), ">= 0");
-    const auto check_text = [&](SectionKind kind, const std::string& text) {
-      if (!is_clean_text(text)) throw CheckpointError(tr(Msg::ck_can_not_save, path_, tr(Msg::ck_text, kind_name(kind)), "?", "UTF-8"));
-    };
-    check_text(SectionKind::config, config_);
-    check_text(SectionKind::progress, progress_);
-    check_text(SectionKind::history, snapshot_.history);
-    KeyValues::parse(config_, path_);
-    KeyValues::parse(progress_, path_);
+    if (snapshot_.step < 0) refuse(tr(Msg::ck_step), std::to_string(snapshot_.step), ">= 0");
+    check_text(SectionKind::config, config_, &snapshot_.config);
+    check_text(SectionKind::progress, progress_, &snapshot_.progress);
+    check_text(SectionKind::history, snapshot_.history, nullptr);
+  }
+  void check_text(SectionKind kind, const std::string& text, const KeyValues* record) const {
+    const std::string what = tr(Msg::ck_text, kind_name(kind));
+    if (!is_clean_text(text)) refuse(what, tr(Msg::ck_bytes_not_text), "UTF-8");
+    if (!record) return;
+    try {
+      if (KeyValues::parse(text, kind_name(kind)).entries() == record->entries()) return;
+    } catch (const ConfigError& error) {
+      refuse(what, error.what(), "key = value");
+    }
+    refuse(what, tr(Msg::ck_value_of_several_lines), "key = value");
   }
 
   void add(const TensorSource& source) {
     const TensorInfo& info = source.info;
     const auto index = static_cast<std::uint32_t>(sections_.size());
-    if (const auto violation = check_section(info, index)) refuse(violation->rule, violation->found, violation->expected);
-    if (!names_.emplace(info.kind, info.name).second) refuse(Msg::ck_name_repeated, info.name, "1");
+    if (const auto violation = check_section(info, index)) refuse(tr(violation->rule), violation->found, violation->expected);
+    if (!names_.emplace(info.kind, info.name).second) refuse(tr(Msg::ck_name_repeated), info.name, "1");
     sections_.push_back({source, 0, info.bytes()});
   }
 
   void lay_out() {
     const auto count = static_cast<std::int64_t>(sections_.size());
     if (count > format::kMaxSections) {
-      refuse(Msg::ck_section_count, std::to_string(count), "<= " + std::to_string(format::kMaxSections));
+      refuse(tr(Msg::ck_section_count), std::to_string(count), "<= " + std::to_string(format::kMaxSections));
     }
     std::int64_t end = format::kHeaderBytes, manifest_bytes = format::kManifestHeadBytes;
     for (Section& section : sections_) {

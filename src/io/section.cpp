@@ -123,6 +123,12 @@ std::optional<Violation> check_section(const TensorInfo& info, std::uint32_t ind
   return std::nullopt;
 }
 
+std::string hex(std::uint64_t value) {
+  std::string text = "0x";
+  for (int shift = 60; shift >= 0; shift -= 4) text += "0123456789abcdef"[value >> shift & 15];
+  return text;
+}
+
 bool is_clean_text(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto first = static_cast<unsigned char>(text[i++]);

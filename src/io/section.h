@@ -32,6 +32,8 @@ std::optional<std::int64_t> checked_bytes(const TensorInfo& info);
 // Rank, dimensions, name, dtype and size of a section at place `index` (kinds and dtypes already known to exist).
 std::optional<Violation> check_section(const TensorInfo& info, std::uint32_t index);
 
+std::string hex(std::uint64_t value);  // "0x00000000000000ff"
+
 // Text of a record: UTF-8 without control characters besides tab and newline.
 bool is_clean_text(std::string_view text);
 
