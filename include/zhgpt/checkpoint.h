@@ -110,6 +110,7 @@ std::uint64_t state_hash(const Snapshot& snapshot);
 struct CheckpointHeader {
   std::int64_t step = 0;
   RunId run_id{};
+  std::uint64_t hash = 0;  // of the header itself
 };
 std::optional<CheckpointHeader> peek_checkpoint(const std::string& path) noexcept;
 

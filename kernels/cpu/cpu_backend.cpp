@@ -53,6 +53,10 @@ void CpuBackend::download(void* host, const void* device, std::int64_t bytes) {
   std::memcpy(host, device, static_cast<std::size_t>(bytes));
 }
 
+void CpuBackend::copy(void* to_device, const void* from_device, std::int64_t bytes) {
+  std::memcpy(to_device, from_device, static_cast<std::size_t>(bytes));
+}
+
 void CpuBackend::zero(void* device, std::int64_t bytes) { std::memset(device, 0, static_cast<std::size_t>(bytes)); }
 
 void* CpuBackend::allocate_bytes(std::int64_t bytes) {

@@ -14,6 +14,7 @@ class CpuBackend final : public Backend {
   std::string name() const override;
   void upload(void* device, const void* host, std::int64_t bytes) override;
   void download(void* host, const void* device, std::int64_t bytes) override;
+  void copy(void* to_device, const void* from_device, std::int64_t bytes) override;
   void zero(void* device, std::int64_t bytes) override;
   void synchronize() override {}
 

@@ -149,7 +149,7 @@ int run_program(int argc, char** argv) {
   } catch (const Error& error) {
     return fail(error.code(), error.what());
   } catch (const std::bad_alloc&) {
-    return fail(ExitCode::memory, tr(Msg::out_of_memory));
+    return fail(ExitCode::memory, tr(Msg::program_out_of_memory));
   } catch (const std::exception& error) {
     return fail(ExitCode::other, error.what());
   }

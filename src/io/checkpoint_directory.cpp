@@ -14,6 +14,14 @@
 
 namespace zhgpt {
 
+std::optional<CheckpointHeader> peek_checkpoint(const std::string& path) noexcept {
+  try {
+    return CheckpointFile::peek(path);
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
 std::optional<Checkpoint> open_newest_checkpoint(const std::string& directory, std::vector<std::string>* skipped) {
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(directory.c_str()), ::closedir);
   if (!entries) throw_io_error(directory, "opendir", errno);
@@ -26,8 +34,8 @@ std::optional<Checkpoint> open_newest_checkpoint(const std::string& directory, s
                               S_ISREG(info.st_mode);
     if (!is_candidate) continue;
     std::string path = directory + "/" + entry->d_name;
-    const std::int64_t step = CheckpointFile::header_step(path).value_or(INT64_MAX);
-    candidates.emplace_back(step, std::move(path));
+    const auto header = peek_checkpoint(path);
+    candidates.emplace_back(header ? header->step : INT64_MAX, std::move(path));
   }
   std::ranges::sort(candidates, std::greater());
   for (const auto& [step, path] : candidates) {

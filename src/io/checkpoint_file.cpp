@@ -60,11 +60,11 @@ std::shared_ptr<const CheckpointFile> CheckpointFile::open(const std::string& pa
   return file;
 }
 
-std::optional<std::int64_t> CheckpointFile::header_step(const std::string& path) {
+std::optional<CheckpointHeader> CheckpointFile::peek(const std::string& path) {
   try {
     CheckpointFile file = open_regular(path);
     file.read_header();
-    return file.header_.step;
+    return file.header();
   } catch (const Error&) {
     return std::nullopt;
   }

@@ -36,17 +36,11 @@ struct SectionRecord {
   std::vector<std::uint64_t> chunk_hashes;
 };
 
-struct CheckpointHeader {
-  std::int64_t step = 0;
-  RunId run_id{};
-  std::uint64_t hash = 0;
-};
-
 class CheckpointFile {
  public:
   static std::shared_ptr<const CheckpointFile> open(const std::string& path);
-  // The step in the header, verified no further than the header's own hash; nullopt when that fails.
-  static std::optional<std::int64_t> header_step(const std::string& path);
+  // The header, verified no further than its own hash; nullopt when that fails.
+  static std::optional<CheckpointHeader> peek(const std::string& path);
 
   const std::string& path() const { return path_; }
   std::int64_t bytes() const { return bytes_; }
