@@ -2,8 +2,8 @@
 //
 // Preparing streams the text once into a scratch file, whatever its size, then counts, splits and writes the token
 // cache (tokens.bin) beside the run. Documents go to validation by a hash of their text, so that the split does not
-// depend on file order and near neighbours in the file do not leak; with fewer than 20 documents the tail of the
-// text is taken instead. `<|endoftext|>` follows each document.
+// depend on file order and equal documents stay together; with fewer than 20 documents the tail of the text is
+// taken instead. `<|endoftext|>` follows each document.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +36,8 @@ struct CorpusReport {
   std::int64_t unknown_train = 0, unknown_val = 0;  // characters that became <unk>
   std::vector<std::string> encodings;   // "GB18030 (3 files)"
   std::string document_rule;            // what `auto` settled on
+  std::vector<std::string> notes;       // sentences: files left out, how the split was mended
+  bool from_cache = false;              // tokens.bin was used as it was
 };
 
 struct Dataset {

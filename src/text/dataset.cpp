@@ -1,0 +1,290 @@
+// Preparing a dataset: corpus -> split -> vocabulary -> token arrays -> tokens.bin. See zhgpt/dataset.h.
+#include "zhgpt/dataset.h"
+
+#include <utf8proc.h>
+#include <xxhash.h>
+
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+#include "text/corpus.h"
+#include "text/split.h"
+#include "text/token_cache.h"
+#include "text/utf8.h"
+#include "zhgpt/atomic_file.h"
+#include "zhgpt/error.h"
+#include "zhgpt/messages.h"
+
+namespace zhgpt {
+namespace {
+
+// Raised when the same bytes and the same settings begin to give other tokens, so that older caches are not used.
+constexpr int kRulesVersion = 1;
+
+constexpr char32_t kDocumentEnd = kLastCharacter + 1;  // stands for <|endoftext|> beside characters
+constexpr std::size_t kTableSize = kDocumentEnd + 1;
+
+constexpr Split kAllTraining{};
+const Split kAllValidation{{}, 0};
+
+// Calls use(is validation, character or kDocumentEnd) for each token of the corpus.
+template <class Use>
+void for_each_token(Corpus& corpus, const Split& split, Use use) {
+  std::int64_t token = 0;
+  corpus.for_each_document([&](std::int64_t document, std::span<const char32_t> text) {
+    for (const char32_t c : text) use(split.in_validation(document, token++), c);
+    if (text.empty()) use(split.in_validation(document, token++), kDocumentEnd);
+  });
+}
+
+// Ids by character; a table, because each character of the corpus is looked up.
+std::vector<std::int32_t> id_table(const Vocabulary& vocab) {
+  std::vector<std::int32_t> ids(kTableSize, kUnknownId);
+  for (std::int32_t id = 2; id < vocab.size(); ++id) {
+    ids[static_cast<std::size_t>(vocab.code_points()[static_cast<std::size_t>(id)])] = id;
+  }
+  ids[kDocumentEnd] = kEndOfTextId;
+  return ids;
+}
+
+DType dtype_for(const Vocabulary& vocab) { return vocab.size() <= 1 << 16 ? DType::u16 : DType::i32; }
+
+// Fills a TokenArray of known length from the front.
+class TokenWriter {
+ public:
+  TokenWriter(TokenArray& tokens, DType dtype, std::int64_t count) : tokens_(tokens) {
+    tokens = {dtype, count, std::vector<std::byte>(static_cast<std::size_t>(count * dtype_bytes(dtype)))};
+  }
+  void put(std::int32_t id) {
+    const auto narrow = static_cast<std::uint16_t>(id);
+    if (tokens_.dtype == DType::u16) {
+      std::memcpy(&tokens_.bytes[at_], &narrow, sizeof narrow);
+      at_ += sizeof narrow;
+    } else {
+      std::memcpy(&tokens_.bytes[at_], &id, sizeof id);
+      at_ += sizeof id;
+    }
+  }
+
+ private:
+  TokenArray& tokens_;
+  std::size_t at_ = 0;
+};
+
+struct SideCounts {
+  std::int64_t train_tokens = 0, val_tokens = 0, val_documents = 0;
+  CharacterCounts train_characters;
+};
+
+SideCounts count_tokens(Corpus& corpus, const Split& split) {
+  SideCounts counts;
+  std::vector<std::int64_t> occurrences(kTableSize);
+  for_each_token(corpus, split, [&](bool is_val, char32_t c) {
+    ++(is_val ? counts.val_tokens : counts.train_tokens);
+    if (!is_val) ++occurrences[c];
+    counts.val_documents += is_val && c == kDocumentEnd;
+  });
+  for (char32_t c = 0; c < kDocumentEnd; ++c) {
+    if (occurrences[c] > 0) counts.train_characters.emplace(c, occurrences[c]);
+  }
+  return counts;
+}
+
+// Passes on progress a few times a second.
+class Progress {
+ public:
+  Progress(const ProgressFunction& report, std::int64_t total) : report_(report), total_(total) {}
+  void add(std::int64_t bytes) {
+    done_ += bytes;
+    const auto now = std::chrono::steady_clock::now();
+    if (!report_ || now < next_) return;
+    report_(done_, total_);
+    next_ = now + std::chrono::milliseconds(250);
+  }
+  BytesReadFunction callback() {
+    return [this](std::int64_t bytes) { add(bytes); };
+  }
+
+ private:
+  const ProgressFunction& report_;
+  std::int64_t total_, done_ = 0;
+  std::chrono::steady_clock::time_point next_{};
+};
+
+struct Inputs {
+  SourceList train, val;
+  std::optional<Vocabulary> vocab;
+  std::uint64_t rules = 0;
+
+  std::int64_t bytes() const {
+    std::int64_t sum = 0;
+    for (const SourceList* list : {&train, &val}) {
+      for (const Source& source : list->sources) sum += source.bytes;
+    }
+    return sum;
+  }
+};
+
+std::uint64_t hash_rules(const TextConfig& text, const std::optional<Vocabulary>& vocab, std::uint64_t seed) {
+  KeyValues rules;
+  rules.set_integer("rules_version", kRulesVersion);
+  rules.set_quoted("unicode", utf8proc_unicode_version());
+  rules.set_quoted("text_field", text.text_field);
+  rules.set_quoted("encoding", text.encoding);
+  rules.set_quoted("normalize", text.normalize);
+  rules.set_quoted("on_invalid", text.on_invalid);
+  rules.set_quoted("document", text.document);
+  rules.set_real("val_fraction", text.val_fraction);
+  rules.set_integer("min_count", text.min_count);
+  rules.set_quoted("seed", std::to_string(seed));
+  if (vocab) rules.set_quoted("vocab", vocab->to_json());
+  const std::string record = rules.to_string();
+  return XXH3_64bits(record.data(), record.size());
+}
+
+Inputs gather_inputs(const std::vector<std::string>& paths, const TextConfig& text, std::uint64_t seed,
+                     const std::string& run_dir) {
+  Inputs inputs;
+  if (!text.vocab.empty()) inputs.vocab = Vocabulary::load(text.vocab);
+  inputs.rules = hash_rules(text, inputs.vocab, seed);
+  inputs.train = list_sources(paths, run_dir);
+  if (!text.val_corpus.empty()) inputs.val = list_sources({text.val_corpus}, run_dir);
+  return inputs;
+}
+
+bool same_sources(const SourceList& list, const std::vector<SourceIdentity>& known, Progress& progress) {
+  if (list.sources.size() != known.size()) return false;
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    if (list.sources[i].bytes != known[i].bytes) return false;
+  }
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    if (!identify(list.sources[i], progress.callback()).same_content(known[i])) return false;
+  }
+  return true;
+}
+
+std::optional<Dataset> dataset_from_cache(const Inputs& inputs, const std::string& path,
+                                          const ProgressFunction& report) {
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  try {
+    TokenCache cache = read_token_cache(path);
+    Progress progress(report, inputs.bytes());
+    const bool is_current = cache.rules == inputs.rules && same_sources(inputs.train, cache.train_sources, progress) &&
+                            same_sources(inputs.val, cache.val_sources, progress);
+    if (!is_current) return std::nullopt;
+    cache.dataset.report.from_cache = true;
+    return std::move(cache.dataset);
+  } catch (const DataError&) {
+    return std::nullopt;  // damaged: the sources are here, so it is made again
+  }
+}
+
+// Adds what was seen in the validation files to the report.
+void add_report(CorpusReport& report, const CorpusReport& more) {
+  report.files += more.files;
+  report.documents += more.documents;
+  report.characters += more.characters;
+  report.source_bytes += more.source_bytes;
+  report.invalid_sequences += more.invalid_sequences;
+  report.dropped_controls += more.dropped_controls;
+  report.encodings.insert(report.encodings.end(), more.encodings.begin(), more.encodings.end());
+  report.notes.insert(report.notes.end(), more.notes.begin(), more.notes.end());
+}
+
+}  // namespace
+
+std::int32_t TokenArray::operator[](std::int64_t i) const {
+  const auto at = static_cast<std::size_t>(i);
+  if (dtype == DType::u16) {
+    std::uint16_t id = 0;
+    std::memcpy(&id, &bytes[at * sizeof id], sizeof id);
+    return id;
+  }
+  std::int32_t id = 0;
+  std::memcpy(&id, &bytes[at * sizeof id], sizeof id);
+  return id;
+}
+
+Dataset prepare_dataset(const std::vector<std::string>& paths, const TextConfig& text, std::uint64_t seed,
+                        const std::string& run_dir, const ProgressFunction& report) {
+  validate(text);
+  const Inputs inputs = gather_inputs(paths, text, seed, run_dir);
+  if (auto cached = dataset_from_cache(inputs, token_cache_path(run_dir), report)) return std::move(*cached);
+
+  // Finding out the encoding takes a reading of its own.
+  Progress progress(report, inputs.bytes() * (text.encoding == "auto" ? 2 : 1));
+  Corpus corpus(inputs.train, text, run_dir, progress.callback());
+  TokenCache cache;
+  cache.rules = inputs.rules;
+  cache.train_sources = corpus.identities();
+  Dataset& dataset = cache.dataset;
+  dataset.report = corpus.report();
+  dataset.fingerprint = text_hash(corpus, 0);
+
+  std::optional<Corpus> val_corpus;
+  if (!inputs.val.sources.empty()) {
+    TextConfig val_text = text;
+    val_text.document = corpus.document_rule();
+    val_corpus.emplace(inputs.val, val_text, run_dir, progress.callback());
+    cache.val_sources = val_corpus->identities();
+    add_report(dataset.report, val_corpus->report());
+    dataset.fingerprint = text_hash(*val_corpus, dataset.fingerprint);
+  }
+  const Split split = val_corpus ? kAllTraining : split_corpus(corpus, text.val_fraction, seed, dataset.report.notes);
+  SideCounts counts = count_tokens(corpus, split);
+  if (val_corpus) {
+    counts.val_tokens = val_corpus->tokens();
+    counts.val_documents = val_corpus->documents();
+  }
+  dataset.report.val_documents = counts.val_documents;
+  dataset.vocab = inputs.vocab ? *inputs.vocab : Vocabulary::build(counts.train_characters, text.min_count);
+
+  const std::vector<std::int32_t> ids = id_table(dataset.vocab);
+  const DType dtype = dtype_for(dataset.vocab);
+  TokenWriter train(dataset.train, dtype, counts.train_tokens), val(dataset.val, dtype, counts.val_tokens);
+  const auto write = [&](bool is_val, char32_t c) {
+    const std::int32_t id = ids[c];
+    (is_val ? val : train).put(id);
+    if (id == kUnknownId) ++(is_val ? dataset.report.unknown_val : dataset.report.unknown_train);
+  };
+  for_each_token(corpus, split, write);
+  if (val_corpus) for_each_token(*val_corpus, kAllValidation, write);
+
+  write_text_file(run_dir + "/vocab.json", dataset.vocab.to_json());
+  write_token_cache(token_cache_path(run_dir), cache);
+  return std::move(cache.dataset);
+}
+
+Dataset load_dataset(const std::string& run_dir, std::uint64_t fingerprint) {
+  const std::string path = token_cache_path(run_dir);
+  TokenCache cache = read_token_cache(path);
+  if (cache.dataset.fingerprint != fingerprint) {
+    throw DataError(tr(Msg::cache_other_text, path, cache.dataset.fingerprint, fingerprint));
+  }
+  cache.dataset.report.from_cache = true;
+  return std::move(cache.dataset);
+}
+
+TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConfig& text, const Vocabulary& vocab,
+                           CorpusReport* report) {
+  const std::string scratch_directory = std::filesystem::temp_directory_path();
+  Corpus corpus(list_sources(paths, scratch_directory), text, scratch_directory);
+  const std::vector<std::int32_t> ids = id_table(vocab);
+  TokenArray tokens;
+  TokenWriter writer(tokens, dtype_for(vocab), corpus.tokens());
+  std::int64_t unknown = 0;
+  for_each_token(corpus, kAllValidation, [&](bool, char32_t c) {
+    writer.put(ids[c]);
+    unknown += ids[c] == kUnknownId;
+  });
+  if (report) {
+    *report = corpus.report();
+    report->val_documents = report->documents;
+    report->unknown_val = unknown;
+  }
+  return tokens;
+}
+
+}  // namespace zhgpt
