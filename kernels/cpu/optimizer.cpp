@@ -65,7 +65,8 @@ void update(Real* __restrict params, Real* __restrict m, Real* __restrict v, con
     const Real g = grads[i] * f.clip;
     m[i] = f.beta1 * m[i] + f.one_minus_beta1 * g;
     v[i] = f.beta2 * v[i] + f.one_minus_beta2 * (g * g);
-    params[i] = keep * params[i] - f.step_size * (m[i] / (std::sqrt(v[i]) * f.inverse_root_correction2 + f.eps));
+    params[i] =
+        keep * params[i] - f.step_size * (m[i] / (std::sqrt(v[i]) * f.inverse_root_correction2 + f.eps));
   }
 }
 
@@ -98,8 +99,8 @@ void execute(Context& context, const AdamW& op) {
     const Tile part(tile, kElements, P);
     const std::int64_t end = part.begin + part.count, border = std::clamp(op.n_decay, part.begin, end);
     const auto range = [&](std::int64_t from, std::int64_t to, double keep) {
-      update(op.params.as<Real>() + from, op.m.as<Real>() + from, op.v.as<Real>() + from, op.grads.as<Real>() + from,
-             to - from, static_cast<Real>(keep), factors);
+      update(op.params.as<Real>() + from, op.m.as<Real>() + from, op.v.as<Real>() + from,
+             op.grads.as<Real>() + from, to - from, static_cast<Real>(keep), factors);
     };
     range(part.begin, border, 1 - decay);
     range(border, end, 1);

@@ -1,4 +1,5 @@
-// AttentionForward, AttentionBackward: against the plain softmax, its derivative, and the meaning of "causal".
+// AttentionForward, AttentionBackward: against the plain softmax, its derivative, and the meaning of
+// "causal".
 #include "support/device.h"
 #include "support/fill.h"
 #include "support/reference_ops.h"
@@ -10,7 +11,8 @@ struct Case {
   Index B, T, NH, HS;
 };
 // Small and odd; head sizes 16, 32, 64, 100; lengths that cross the block of queries.
-const Case kCases[] = {{1, 1, 1, 1}, {3, 7, 5, 4}, {2, 64, 1, 16}, {1, 65, 2, 32}, {1, 130, 1, 100}, {1, 200, 2, 64}};
+const Case kCases[] = {{1, 1, 1, 1},   {3, 7, 5, 4},     {2, 64, 1, 16},
+                       {1, 65, 2, 32}, {1, 130, 1, 100}, {1, 200, 2, 64}};
 
 class Attention : public OnDevice {
  protected:
@@ -40,15 +42,14 @@ TEST_P(Attention, BackwardIsTheDerivative) {
     const auto qkv = random_reals(count, 1), dout = random_reals(n_out, 2);
     const auto saved = reference::attention(qkv, c.B, c.T, c.NH, c.HS);
     const Tensor dqkv = bench().unset({c.B, c.T, 3, c.NH, c.HS});
-    bench().run(AttentionBackward{dqkv, bench().reals(dout, {c.B, c.T, c.NH, c.HS}),
-                                  bench().reals(saved.out, {c.B, c.T, c.NH, c.HS}),
-                                  bench().reals(saved.lse, {c.B, c.NH, c.T}),
-                                  bench().reals(qkv, {c.B, c.T, 3, c.NH, c.HS})});
+    bench().run(AttentionBackward{
+        dqkv, bench().reals(dout, {c.B, c.T, c.NH, c.HS}), bench().reals(saved.out, {c.B, c.T, c.NH, c.HS}),
+        bench().reals(saved.lse, {c.B, c.NH, c.T}), bench().reals(qkv, {c.B, c.T, 3, c.NH, c.HS})});
     Values<Index> places;
     const Index step = count <= 1300 ? 1 : count / 12 + 1;
     for (Index i = 0; i < count; i += step) places.push_back(i);
-    const auto want = gradient([&](const auto& x) { return reference::attention(x, c.B, c.T, c.NH, c.HS).out; }, qkv,
-                               dout, places);
+    const auto want = gradient(
+        [&](const auto& x) { return reference::attention(x, c.B, c.T, c.NH, c.HS).out; }, qkv, dout, places);
     const auto all = bench().read(dqkv);
     Values<double> got;
     for (Index i : places) got.push_back(at(all, i));

@@ -1,5 +1,5 @@
-// Backend::check refuses what does not fit the contract, and says which operand, what it got and what it expected.
-// The factory refuses what it does not know.
+// Backend::check refuses what does not fit the contract, and says which operand, what it got and what it
+// expected. The factory refuses what it does not know.
 #include "support/device.h"
 #include "support/fill.h"
 #include "support/reference_ops.h"
@@ -93,16 +93,19 @@ TEST_F(Check, GatherNeedsTheOrderOfItsTokens) {
   GatherBatch op{ids({2, 4}), ids({2, 4}), ids({50}), DataOrder{0, 50, 5}, 0, 1, bench_.state({})};
   EXPECT_EQ(refusal(op), "GatherBatch: order.block_size: got 5, expected 4");
   op.order = {0, 60, 4};
-  EXPECT_EQ(refusal(op), "GatherBatch: order.n_tokens: got 60, expected 50 as tokens has, and above block_size 4");
+  EXPECT_EQ(refusal(op),
+            "GatherBatch: order.n_tokens: got 60, expected 50 as tokens has, and above block_size 4");
 }
 
 TEST_F(Check, TheOptimizersSizesAndState) {
   AdamW op;
-  op.params = real({5}), op.m = real({5}), op.v = real({5}), op.grads = real({4}), op.state = bench_.state({});
+  op.params = real({5}), op.m = real({5}), op.v = real({5}), op.grads = real({4}),
+  op.state = bench_.state({});
   EXPECT_EQ(refusal(op), "AdamW: grads: got (4), expected (5)");
   op.grads = real({5}), op.n_decay = 6;
   EXPECT_EQ(refusal(op), "AdamW: n_decay: got 6, expected 0 to 5");
-  EXPECT_EQ(refusal(GlobalNorm{nullptr, real({5}), 1}), "GlobalNorm: state: got a null pointer, expected a step state");
+  EXPECT_EQ(refusal(GlobalNorm{nullptr, real({5}), 1}),
+            "GlobalNorm: state: got a null pointer, expected a step state");
   EXPECT_EQ(refusal(AdvanceStep{}), "AdvanceStep: state: got a null pointer, expected a step state");
 }
 

@@ -10,7 +10,8 @@ namespace {
 
 // The published vectors of philox4x32-10: Random123, examples/kat_vectors.
 TEST(Philox, KnownAnswers) {
-  EXPECT_EQ(philox4x32_10({0, 0, 0, 0}, {0, 0}), (PhiloxBlock{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(philox4x32_10({0, 0, 0, 0}, {0, 0}),
+            (PhiloxBlock{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(philox4x32_10({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}),
             (PhiloxBlock{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
   EXPECT_EQ(philox4x32_10({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
@@ -59,7 +60,8 @@ TEST(Permutation, DependsOnSeedAndEpoch) {
 
 TEST(DataOrder, AnEpochVisitsEachWindowOnceAndStaysInside) {
   for (const std::int64_t block_size : {1, 4, 7}) {
-    for (const std::int64_t n_tokens : {block_size + 1, 2 * block_size, 2 * block_size + 1, std::int64_t{100}}) {
+    for (const std::int64_t n_tokens :
+         {block_size + 1, 2 * block_size, 2 * block_size + 1, std::int64_t{100}}) {
       const DataOrder order{11, n_tokens, block_size};
       const std::int64_t n = order.n_windows();
       for (std::int64_t epoch = 0; epoch < 20; ++epoch) {

@@ -26,7 +26,8 @@ TEST_P(Embedding, ForwardAddsTokenAndPosition) {
       bench().run(EmbeddingForward{out, bench().ints(ids, {B, T}), bench().reals(wte, {V, C}),
                                    bench().reals(wpe, {positions, C}), dropout});
       const auto mask = reference::dropout_mask(B * T * C, dropout, state_);
-      EXPECT_TRUE(close(bench().read(out), reference::embedding(ids, wte, wpe, mask, T, C), forward(), out.shape_text()));
+      EXPECT_TRUE(close(bench().read(out), reference::embedding(ids, wte, wpe, mask, T, C), forward(),
+                        out.shape_text()));
     }
   }
 }
@@ -39,7 +40,8 @@ TEST_P(Embedding, BackwardAddsTheDerivatives) {
       const Dropout dropout{p, 3, 2, 4, bench().state(state_)};
       auto want_te = random_reals(V * C, 5), want_pe = random_reals(positions * C, 6);
       const Tensor dwte = bench().reals(want_te, {V, C}), dwpe = bench().reals(want_pe, {positions, C});
-      bench().run(EmbeddingBackward{dwte, dwpe, bench().reals(dout, {B, T, C}), bench().ints(ids, {B, T}), dropout});
+      bench().run(
+          EmbeddingBackward{dwte, dwpe, bench().reals(dout, {B, T, C}), bench().ints(ids, {B, T}), dropout});
       // The map is linear, so that its derivative is its transpose.
       const auto mask = reference::dropout_mask(B * T * C, dropout, state_);
       for (Index i = 0; i < B * T * C; ++i) {
@@ -86,8 +88,11 @@ TEST_P(Embedding, DropoutKeepsTheMeanAndChangesFromStepToStep) {
 TEST_P(Embedding, AnIdBeyondTheTableIsRefused) {
   if (std::string(GetParam().backend) != "cpu") GTEST_SKIP() << "ids are in device memory";
   for (const std::int32_t id : {-1, 4}) {
-    const EmbeddingForward op{bench().unset({1, 1, 2}), bench().ints({id}, {1, 1}), bench().filled(0, {4, 2}),
-                              bench().filled(0, {1, 2}), {}};
+    const EmbeddingForward op{bench().unset({1, 1, 2}),
+                              bench().ints({id}, {1, 1}),
+                              bench().filled(0, {4, 2}),
+                              bench().filled(0, {1, 2}),
+                              {}};
     EXPECT_THROW(bench().run(op), ConfigError);
   }
 }

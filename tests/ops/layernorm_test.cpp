@@ -13,7 +13,8 @@ const Case kCases[] = {{1, 1}, {3, 20}, {5, 7}, {70, 33}, {33, 131}};
 
 class LayerNorm : public OnDevice {
  protected:
-  void expect_equal(const Tensor& out, const Tensor& mean, const Tensor& rstd, const reference::Normalised<double>& want) {
+  void expect_equal(const Tensor& out, const Tensor& mean, const Tensor& rstd,
+                    const reference::Normalised<double>& want) {
     EXPECT_TRUE(close(bench().read(out), want.out, forward(10), out.shape_text()));
     EXPECT_TRUE(close(bench().read(mean), want.mean, forward()));
     EXPECT_TRUE(close(bench().read(rstd), want.rstd, forward()));
@@ -68,9 +69,9 @@ TEST_P(LayerNorm, BackwardAddsTheDerivatives) {
     const auto saved = reference::layernorm(inp, weight, bias, N, C);
     const Tensor dinp = bench().reals(before, {N, C});
     const Tensor dweight = bench().reals(other, {C}), dbias = bench().reals(other, {C});
-    bench().run(LayerNormBackward{dinp, dweight, dbias, bench().reals(dout, {N, C}), bench().reals(inp, {N, C}),
-                                  bench().reals(saved.mean, {N}), bench().reals(saved.rstd, {N}),
-                                  bench().reals(weight, {C})});
+    bench().run(LayerNormBackward{dinp, dweight, dbias, bench().reals(dout, {N, C}),
+                                  bench().reals(inp, {N, C}), bench().reals(saved.mean, {N}),
+                                  bench().reals(saved.rstd, {N}), bench().reals(weight, {C})});
     const auto plus = [](Values<double> a, const Values<double>& b) {
       for (std::size_t i = 0; i < a.size(); ++i) a[i] += b[i];
       return a;
@@ -79,7 +80,8 @@ TEST_P(LayerNorm, BackwardAddsTheDerivatives) {
     const Index n_places = std::min<Index>(N * C, 200);
     Values<Index> places;
     for (Index i = 0; i < n_places; ++i) places.push_back(N * C - 1 - i);
-    const auto want = gradient([&](const auto& v) { return reference::layernorm(v, w, b, N, C).out; }, inp, dout, places);
+    const auto want =
+        gradient([&](const auto& v) { return reference::layernorm(v, w, b, N, C).out; }, inp, dout, places);
     const auto got = bench().read(dinp);
     Values<double> got_places, want_places;
     for (std::size_t i = 0; i < places.size(); ++i) {
@@ -88,8 +90,10 @@ TEST_P(LayerNorm, BackwardAddsTheDerivatives) {
     }
     EXPECT_TRUE(close(got_places, want_places, backward(10), dinp.shape_text()));
     for (double value : got) ASSERT_TRUE(std::isfinite(value));
-    const auto want_dw = gradient([&](const auto& v) { return reference::layernorm(x, v, b, N, C).out; }, weight, dout);
-    const auto want_db = gradient([&](const auto& v) { return reference::layernorm(x, w, v, N, C).out; }, bias, dout);
+    const auto want_dw =
+        gradient([&](const auto& v) { return reference::layernorm(x, v, b, N, C).out; }, weight, dout);
+    const auto want_db =
+        gradient([&](const auto& v) { return reference::layernorm(x, w, v, N, C).out; }, bias, dout);
     EXPECT_TRUE(close(bench().read(dweight), plus(other, want_dw), backward(10)));
     EXPECT_TRUE(close(bench().read(dbias), plus(other, want_db), backward(10)));
   }

@@ -34,10 +34,14 @@ TEST_P(Linear, ForwardIsProductPlusBias) {
     const auto inp = random_reals(N * C, 1), weight = random_reals(OC * C, 2), bias = random_reals(OC, 3);
     for (const bool with_bias : {true, false}) {
       const Tensor out = bench().unset({N, OC});
-      bench().run(LinearForward{out, {}, bench().reals(inp, {N, C}), bench().reals(weight, {OC, C}),
+      bench().run(LinearForward{out,
+                                {},
+                                bench().reals(inp, {N, C}),
+                                bench().reals(weight, {OC, C}),
                                 with_bias ? bench().reals(bias, {OC}) : Tensor{}});
       const auto want = reference::linear(inp, weight, with_bias ? bias : Values<double>{}, N, C, OC);
-      EXPECT_TRUE(close(bench().read(out), want, forward(std::sqrt(static_cast<double>(C))), out.shape_text()));
+      EXPECT_TRUE(
+          close(bench().read(out), want, forward(std::sqrt(static_cast<double>(C))), out.shape_text()));
     }
   }
 }
@@ -50,13 +54,15 @@ TEST_P(Linear, ForwardWithGeluSavesWhatGoesIntoIt) {
                               bench().reals(bias, {OC})});
     const auto sums = reference::linear(inp, weight, bias, N, C, OC);
     EXPECT_TRUE(close(bench().read(pre), sums, forward(std::sqrt(static_cast<double>(C))), pre.shape_text()));
-    EXPECT_TRUE(close(bench().read(out), reference::gelu(sums), forward(std::sqrt(static_cast<double>(C))), out.shape_text()));
+    EXPECT_TRUE(close(bench().read(out), reference::gelu(sums), forward(std::sqrt(static_cast<double>(C))),
+                      out.shape_text()));
   }
 }
 
 TEST_P(Linear, InputGradientIsTheDerivative) {
   for (const auto [N, C, OC] : kCases) {
-    const auto pre = random_reals(N * C, 1, 3), weight = random_reals(OC * C, 2), dout = random_reals(N * OC, 3);
+    const auto pre = random_reals(N * C, 1, 3), weight = random_reals(OC * C, 2),
+               dout = random_reals(N * OC, 3);
     const auto places = places_of(pre.size());
     for (const bool through_gelu : {false, true}) {
       const Tensor dinp = bench().unset({N, C});
@@ -66,7 +72,8 @@ TEST_P(Linear, InputGradientIsTheDerivative) {
         return reference::linear(through_gelu ? reference::gelu(x) : x, to_complex(weight), {}, N, C, OC);
       };
       const auto got = bench().read(dinp);
-      EXPECT_TRUE(close(some_of(got, places), gradient(f, pre, dout, places), backward(std::sqrt(static_cast<double>(OC)))));
+      EXPECT_TRUE(close(some_of(got, places), gradient(f, pre, dout, places),
+                        backward(std::sqrt(static_cast<double>(OC)))));
       for (double value : got) ASSERT_TRUE(std::isfinite(value));
     }
   }
@@ -75,19 +82,28 @@ TEST_P(Linear, InputGradientIsTheDerivative) {
 TEST_P(Linear, WeightGradientAddsTheDerivative) {
   for (const auto [N, C, OC] : kCases) {
     const auto inp = random_reals(N * C, 1), weight = random_reals(OC * C, 2), bias = random_reals(OC, 3);
-    const auto dout = random_reals(N * OC, 4), before = random_reals(OC * C, 5), bias_before = random_reals(OC, 6);
+    const auto dout = random_reals(N * OC, 4), before = random_reals(OC * C, 5),
+               bias_before = random_reals(OC, 6);
     const auto places = places_of(weight.size()), bias_places = places_of(bias.size());
     const Tensor dweight = bench().reals(before, {OC, C}), dbias = bench().reals(bias_before, {OC});
     const LinearBackwardWeight op{dweight, dbias, bench().reals(dout, {N, OC}), bench().reals(inp, {N, C})};
     bench().run(op);
-    auto want = gradient([&](const Values<Complex>& w) {
-      return reference::linear(to_complex(inp), w, to_complex(bias), N, C, OC); }, weight, dout, places);
-    auto want_bias = gradient([&](const Values<Complex>& b) {
-      return reference::linear(to_complex(inp), to_complex(weight), b, N, C, OC); }, bias, dout, bias_places);
+    auto want = gradient(
+        [&](const Values<Complex>& w) {
+          return reference::linear(to_complex(inp), w, to_complex(bias), N, C, OC);
+        },
+        weight, dout, places);
+    auto want_bias = gradient(
+        [&](const Values<Complex>& b) {
+          return reference::linear(to_complex(inp), to_complex(weight), b, N, C, OC);
+        },
+        bias, dout, bias_places);
     for (std::size_t i = 0; i < want.size(); ++i) want[i] += at(before, places[i]);
     for (std::size_t i = 0; i < want_bias.size(); ++i) want_bias[i] += at(bias_before, bias_places[i]);
-    EXPECT_TRUE(close(some_of(bench().read(dweight), places), want, backward(std::sqrt(static_cast<double>(N)))));
-    EXPECT_TRUE(close(some_of(bench().read(dbias), bias_places), want_bias, backward(std::sqrt(static_cast<double>(N)))));
+    EXPECT_TRUE(
+        close(some_of(bench().read(dweight), places), want, backward(std::sqrt(static_cast<double>(N)))));
+    EXPECT_TRUE(close(some_of(bench().read(dbias), bias_places), want_bias,
+                      backward(std::sqrt(static_cast<double>(N)))));
 
     LinearBackwardWeight without_bias = op;
     without_bias.dbias = {};
@@ -104,7 +120,8 @@ TEST_P(Linear, GeluIsRightFarOut) {
   bench().run(LinearForward{out, pre, bench().reals(x, {n, 1}), bench().reals({1}, {1, 1}), {}});
   EXPECT_TRUE(close(bench().read(out), reference::gelu(x), forward()));
   const Tensor dinp = bench().unset({n, 1});
-  bench().run(LinearBackwardInput{dinp, bench().filled(1, {n, 1}), bench().reals({1}, {1, 1}), bench().reals(x, {n, 1})});
+  bench().run(LinearBackwardInput{dinp, bench().filled(1, {n, 1}), bench().reals({1}, {1, 1}),
+                                  bench().reals(x, {n, 1})});
   for (std::size_t i = 10; i < x.size(); ++i) EXPECT_EQ(bench().read(dinp)[i], x[i] > 0 ? 1 : 0) << x[i];
 }
 

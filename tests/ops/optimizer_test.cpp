@@ -1,4 +1,5 @@
-// AccumulateLoss, GlobalNorm, AdamW, AdvanceStep: the end of a step, and what a number that is not finite does to it.
+// AccumulateLoss, GlobalNorm, AdamW, AdvanceStep: the end of a step, and what a number that is not finite
+// does to it.
 #include "support/device.h"
 #include "support/fill.h"
 #include "support/reference_ops.h"
@@ -64,8 +65,8 @@ TEST_P(Optimizer, AdamWFollowsThePaper) {
       op.state = bench().state(state);
       bench().run(op);
       for (Index i = 0; i < P; ++i) {
-        reference.step(at(params, i), at(m, i), at(v, i), 0.5 * at(grads, i), static_cast<double>(0.01f), updates + 1,
-                       i < n_decay);
+        reference.step(at(params, i), at(m, i), at(v, i), 0.5 * at(grads, i), static_cast<double>(0.01f),
+                       updates + 1, i < n_decay);
       }
     }
     const Tolerance tolerance{exact() ? 1e-12 : 1e-6};
@@ -87,8 +88,13 @@ TEST_P(Optimizer, AStepThatIsNotFiniteChangesNothing) {
     float loss;
   } cases[] = {{&broken, 1}, {&infinite, 1}, {&finite, kInf}, {&finite, std::nanf("")}};
   for (const auto& [grads, loss] : cases) {
-    StepState* state = bench().state({.step = 4, .updates = 3, .skipped = 1, .skipped_in_a_row = 1, .learning_rate = 1,
-                                      .loss = loss, .clip_scale = 1});
+    StepState* state = bench().state({.step = 4,
+                                      .updates = 3,
+                                      .skipped = 1,
+                                      .skipped_in_a_row = 1,
+                                      .learning_rate = 1,
+                                      .loss = loss,
+                                      .clip_scale = 1});
     AdamW op;
     op.params = bench().reals(random_reals(P, 2), {P});
     op.m = bench().reals(random_reals(P, 3), {P});
@@ -112,7 +118,8 @@ TEST_P(Optimizer, AStepThatIsNotFiniteChangesNothing) {
 }
 
 TEST_P(Optimizer, AdvanceStepCountsAnUpdate) {
-  StepState* state = bench().state({.step = 4, .updates = 3, .skipped = 1, .skipped_in_a_row = 1, .clip_scale = 0.5f});
+  StepState* state =
+      bench().state({.step = 4, .updates = 3, .skipped = 1, .skipped_in_a_row = 1, .clip_scale = 0.5f});
   bench().run(AdvanceStep{state});
   const StepState after = bench().read(state);
   EXPECT_EQ(after.step, 5);

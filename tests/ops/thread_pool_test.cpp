@@ -31,7 +31,8 @@ TEST(ThreadPool, AThreadWorksOnOneTileAtATime) {
   ThreadPool pool(4);
   std::vector<std::int64_t> sums(4);
   for (int job = 0; job < 50; ++job) {
-    pool.for_each_tile(1000, [&](std::int64_t tile, int thread) { sums[static_cast<std::size_t>(thread)] += tile; });
+    pool.for_each_tile(
+        1000, [&](std::int64_t tile, int thread) { sums[static_cast<std::size_t>(thread)] += tile; });
   }
   EXPECT_EQ(std::accumulate(sums.begin(), sums.end(), std::int64_t{0}), 50 * 999 * 1000 / 2);
 }

@@ -20,10 +20,14 @@ Tensor random_tensor(Workbench& w, std::uint32_t site, std::initializer_list<Ind
 }
 
 // A dropout of p = 0.2 somewhere.
-Dropout some_dropout(Workbench& w) { return {0.2f, 5, 0, 1, w.state({.step = 3, .seed = 8})}; }
+Dropout some_dropout(Workbench& w) {
+  return {0.2f, 5, 0, 1, w.state({.step = 3, .seed = 8})};
+}
 
 // The state as an output: its bytes.
-Tensor as_tensor(StepState* state) { return {state, DType::u8, {static_cast<Index>(sizeof *state)}}; }
+Tensor as_tensor(StepState* state) {
+  return {state, DType::u8, {static_cast<Index>(sizeof *state)}};
+}
 
 const std::vector<Operation>& operations() {
   static const std::vector<Operation> list = {
@@ -37,8 +41,8 @@ const std::vector<Operation>& operations() {
       {"EmbeddingBackward",
        [](Workbench& w) {
          const Tensor dwte = random_tensor(w, 1, {V, C}), dwpe = random_tensor(w, 2, {T, C});
-         w.run(EmbeddingBackward{dwte, dwpe, random_tensor(w, 3, {B, T, C}), w.ints(random_ids(N, 4, 9), {B, T}),
-                                 some_dropout(w)});
+         w.run(EmbeddingBackward{dwte, dwpe, random_tensor(w, 3, {B, T, C}),
+                                 w.ints(random_ids(N, 4, 9), {B, T}), some_dropout(w)});
          return std::vector{dwte, dwpe};
        }},
       {"LayerNormForward",
@@ -50,7 +54,8 @@ const std::vector<Operation>& operations() {
        }},
       {"ResidualLayerNormForward",
        [](Workbench& w) {
-         const Tensor out = w.unset({N, C}), residual = w.unset({N, C}), mean = w.unset({N}), rstd = w.unset({N});
+         const Tensor out = w.unset({N, C}), residual = w.unset({N, C}), mean = w.unset({N}),
+                      rstd = w.unset({N});
          w.run(ResidualLayerNormForward{out, residual, mean, rstd, random_tensor(w, 1, {N, C}),
                                         random_tensor(w, 4, {N, C}), random_tensor(w, 2, {C}),
                                         random_tensor(w, 3, {C}), some_dropout(w)});
@@ -60,8 +65,9 @@ const std::vector<Operation>& operations() {
        [](Workbench& w) {
          const Tensor dinp = random_tensor(w, 1, {N, C}), dweight = random_tensor(w, 2, {C});
          const Tensor dbias = random_tensor(w, 3, {C});
-         w.run(LayerNormBackward{dinp, dweight, dbias, random_tensor(w, 4, {N, C}), random_tensor(w, 5, {N, C}),
-                                 random_tensor(w, 6, {N}), random_tensor(w, 7, {N}), random_tensor(w, 8, {C})});
+         w.run(LayerNormBackward{dinp, dweight, dbias, random_tensor(w, 4, {N, C}),
+                                 random_tensor(w, 5, {N, C}), random_tensor(w, 6, {N}),
+                                 random_tensor(w, 7, {N}), random_tensor(w, 8, {C})});
          return std::vector{dinp, dweight, dbias};
        }},
       {"DropoutBackward",
@@ -87,12 +93,14 @@ const std::vector<Operation>& operations() {
       {"LinearBackwardWeight",
        [](Workbench& w) {
          const Tensor dweight = random_tensor(w, 1, {OC, C}), dbias = random_tensor(w, 2, {OC});
-         w.run(LinearBackwardWeight{dweight, dbias, random_tensor(w, 3, {N, OC}), random_tensor(w, 4, {N, C})});
+         w.run(
+             LinearBackwardWeight{dweight, dbias, random_tensor(w, 3, {N, OC}), random_tensor(w, 4, {N, C})});
          return std::vector{dweight, dbias};
        }},
       {"Attention",
        [](Workbench& w) {
-         const Tensor out = w.unset({B, T, NH, HS}), lse = w.unset({B, NH, T}), dqkv = w.unset({B, T, 3, NH, HS});
+         const Tensor out = w.unset({B, T, NH, HS}), lse = w.unset({B, NH, T}),
+                      dqkv = w.unset({B, T, 3, NH, HS});
          const Tensor qkv = random_tensor(w, 1, {B, T, 3, NH, HS});
          w.run(AttentionForward{out, lse, qkv});
          w.run(AttentionBackward{dqkv, random_tensor(w, 2, {B, T, NH, HS}), out, lse, qkv});

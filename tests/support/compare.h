@@ -11,8 +11,8 @@
 
 namespace zhgpt::test {
 
-// |got - want| <= tolerance * (scale + |want|): absolute near zero, relative away from it. `scale` is the size of the
-// terms that were added up, where results may cancel.
+// |got - want| <= tolerance * (scale + |want|): absolute near zero, relative away from it. `scale` is the
+// size of the terms that were added up, where results may cancel.
 struct Tolerance {
   double relative;
   double scale = 1;
@@ -27,9 +27,9 @@ inline ::testing::AssertionResult close(const std::vector<double>& got, const st
     const double error = std::abs(got[i] - want[i]);
     const double allowed = tolerance.relative * (tolerance.scale + std::abs(want[i]));
     if (!(error <= allowed)) {  // written so that a NaN fails
-      return ::testing::AssertionFailure() << "at index " << i << " of " << got.size() << " " << shape << ": got "
-                                           << got[i] << ", want " << want[i] << ", error " << error << " > "
-                                           << allowed;
+      return ::testing::AssertionFailure()
+             << "at index " << i << " of " << got.size() << " " << shape << ": got " << got[i] << ", want "
+             << want[i] << ", error " << error << " > " << allowed;
     }
   }
   return ::testing::AssertionSuccess();

@@ -1,7 +1,7 @@
 // Devices under test, and a workbench that keeps tensors on one of them.
 //
-// Every operation has one test body, run for each Device below. A device that cannot run here is skipped visibly;
-// with ZHGPT_REQUIRE_CUDA=1 a missing CUDA device is a failure.
+// Every operation has one test body, run for each Device below. A device that cannot run here is skipped
+// visibly; with ZHGPT_REQUIRE_CUDA=1 a missing CUDA device is a failure.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -39,7 +39,8 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // Tensors with guard bytes on both sides.
 class Workbench {
  public:
-  Workbench(Device device, int threads) : dtype_(device.dtype), backend_(make_backend(device.backend, threads)) {}
+  Workbench(Device device, int threads)
+      : dtype_(device.dtype), backend_(make_backend(device.backend, threads)) {}
 
   Backend& backend() { return *backend_; }
   DType dtype() const { return dtype_; }
@@ -54,7 +55,8 @@ class Workbench {
     return place(narrow.data(), DType::f32, shape);
   }
   Tensor filled(double value, std::initializer_list<std::int64_t> shape) {
-    return reals(std::vector<double>(static_cast<std::size_t>(Tensor(nullptr, dtype_, shape).numel()), value), shape);
+    return reals(std::vector<double>(static_cast<std::size_t>(Tensor(nullptr, dtype_, shape).numel()), value),
+                 shape);
   }
   // An output that is to be overwritten: anything that is read of it, or left of it, shows.
   Tensor unset(std::initializer_list<std::int64_t> shape) { return filled(kNaN, shape); }
@@ -65,7 +67,8 @@ class Workbench {
     return place(values.data(), DType::u16, shape);
   }
   StepState* state(const StepState& initial) {
-    return static_cast<StepState*>(place(&initial, DType::u8, {static_cast<std::int64_t>(sizeof initial)}).data);
+    return static_cast<StepState*>(
+        place(&initial, DType::u8, {static_cast<std::int64_t>(sizeof initial)}).data);
   }
 
   std::vector<double> read(const Tensor& tensor) {
@@ -156,9 +159,9 @@ class OnDevice : public ::testing::TestWithParam<Device> {
   Workbench& bench() { return *bench_; }
   bool exact() const { return GetParam().dtype == DType::f64; }
 
-  // What an operation may be off by. Forward in f64 differs from the reference by the order of its sums alone. In f32
-  // (unit roundoff 6e-8) sums of a few hundred terms of size 1 keep errors below 1e-5 of `scale`, exp and tanh
-  // included; gradients go through two such sums.
+  // What an operation may be off by. Forward in f64 differs from the reference by the order of its sums
+  // alone. In f32 (unit roundoff 6e-8) sums of a few hundred terms of size 1 keep errors below 1e-5 of
+  // `scale`, exp and tanh included; gradients go through two such sums.
   Tolerance forward(double scale = 1) const { return {exact() ? 1e-12 : 1e-5, scale}; }
   Tolerance backward(double scale = 1) const { return {exact() ? 1e-10 : 5e-5, scale}; }
 

@@ -1,8 +1,9 @@
-// The forward of every operation, written plainly from its formula, for T = double and T = std::complex<double>.
+// The forward of every operation, written plainly from its formula, for T = double and T =
+// std::complex<double>.
 //
-// With complex numbers the derivative comes from a step of 1e-50 along the imaginary axis: f(x + ih) = f(x) + ih f'(x),
-// without cancellation and so exact to rounding. W. Squire, G. Trapp, "Using complex variables to estimate
-// derivatives of real functions", SIAM Review, 1998.
+// With complex numbers the derivative comes from a step of 1e-50 along the imaginary axis: f(x + ih) = f(x) +
+// ih f'(x), without cancellation and so exact to rounding. W. Squire, G. Trapp, "Using complex variables to
+// estimate derivatives of real functions", SIAM Review, 1998.
 #pragma once
 
 #include <cmath>
@@ -20,20 +21,31 @@ using Values = std::vector<T>;
 using Index = std::int64_t;
 
 template <class T>
-T& at(Values<T>& values, Index i) { return values[static_cast<std::size_t>(i)]; }
+T& at(Values<T>& values, Index i) {
+  return values[static_cast<std::size_t>(i)];
+}
 template <class T>
-const T& at(const Values<T>& values, Index i) { return values[static_cast<std::size_t>(i)]; }
+const T& at(const Values<T>& values, Index i) {
+  return values[static_cast<std::size_t>(i)];
+}
 
-inline double real_part(double x) { return x; }
-inline double real_part(const Complex& x) { return x.real(); }
+inline double real_part(double x) {
+  return x;
+}
+inline double real_part(const Complex& x) {
+  return x.real();
+}
 
 namespace reference {
 
 template <class T>
-Values<T> zeros(Index count) { return Values<T>(static_cast<std::size_t>(count)); }
+Values<T> zeros(Index count) {
+  return Values<T>(static_cast<std::size_t>(count));
+}
 
 template <class T>
-Values<T> linear(const Values<T>& inp, const Values<T>& weight, const Values<T>& bias, Index N, Index C, Index OC) {
+Values<T> linear(const Values<T>& inp, const Values<T>& weight, const Values<T>& bias, Index N, Index C,
+                 Index OC) {
   Values<T> out = zeros<T>(N * OC);
   for (Index n = 0; n < N; ++n)
     for (Index o = 0; o < OC; ++o) {
@@ -57,7 +69,8 @@ struct Normalised {
   Values<T> out, mean, rstd;
 };
 template <class T>
-Normalised<T> layernorm(const Values<T>& inp, const Values<T>& weight, const Values<T>& bias, Index N, Index C) {
+Normalised<T> layernorm(const Values<T>& inp, const Values<T>& weight, const Values<T>& bias, Index N,
+                        Index C) {
   using std::sqrt;
   Normalised<T> result{zeros<T>(N * C), zeros<T>(N), zeros<T>(N)};
   for (Index n = 0; n < N; ++n) {
@@ -83,10 +96,11 @@ inline Values<double> dropout_mask(Index count, const Dropout& dropout, const St
   if (dropout.p == 0) return mask;
   const auto step = static_cast<std::uint64_t>(state.step * dropout.micro_steps + dropout.micro_step);
   for (Index i = 0; i < count; ++i) {
-    const PhiloxBlock block =
-        random_block(state.seed, RandomStream::dropout, step, dropout.site, static_cast<std::uint64_t>(i / 4));
+    const PhiloxBlock block = random_block(state.seed, RandomStream::dropout, step, dropout.site,
+                                           static_cast<std::uint64_t>(i / 4));
     const double number = static_cast<double>(block[static_cast<std::size_t>(i % 4)] >> 8) / 16777216.0;
-    at(mask, i) = number >= static_cast<double>(dropout.p) ? 1.0 / (1.0 - static_cast<double>(dropout.p)) : 0.0;
+    at(mask, i) =
+        number >= static_cast<double>(dropout.p) ? 1.0 / (1.0 - static_cast<double>(dropout.p)) : 0.0;
   }
   return mask;
 }
@@ -137,8 +151,8 @@ Attended<T> attention(const Values<T>& qkv, Index B, Index T_, Index NH, Index H
 }
 
 template <class T>
-Values<T> head_losses(const Values<T>& inp, const Values<T>& weight, const Values<std::int32_t>& targets, Index C,
-                      Index V) {
+Values<T> head_losses(const Values<T>& inp, const Values<T>& weight, const Values<std::int32_t>& targets,
+                      Index C, Index V) {
   using std::exp;
   using std::log;
   const Index N = static_cast<Index>(targets.size());
@@ -159,7 +173,9 @@ Values<T> head_losses(const Values<T>& inp, const Values<T>& weight, const Value
 
 }  // namespace reference
 
-inline Values<Complex> to_complex(const Values<double>& values) { return {values.begin(), values.end()}; }
+inline Values<Complex> to_complex(const Values<double>& values) {
+  return {values.begin(), values.end()};
+}
 
 // d/dx[i] of sum_j cotangent[j] f(x)[j] for each i in `places` (all of them when empty).
 template <class F>
