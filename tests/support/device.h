@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -126,7 +127,7 @@ class Workbench {
     Tensor tensor(nullptr, dtype, shape);
     const std::int64_t total = tensor.bytes() + 2 * kGuard;
     std::vector<char> bytes(static_cast<std::size_t>(total), kGuardByte);
-    std::memcpy(bytes.data() + kGuard, values, static_cast<std::size_t>(tensor.bytes()));
+    std::copy_n(static_cast<const char*>(values), tensor.bytes(), bytes.data() + kGuard);
     buffers_.push_back(backend_->allocate(total, "test tensor"));
     backend_->upload(buffers_.back().data(), bytes.data(), total);
     tensor.data = static_cast<char*>(buffers_.back().data()) + kGuard;
