@@ -1,8 +1,9 @@
 // AttentionForward, AttentionBackward: causal softmax attention, head by head.
 //
-// Queries go in blocks of 64 rows against all keys up to the block's end, so that scores take (64, T) of a thread's
-// scratch and never (T, T). Backward recomputes the probabilities from the saved log-sum-exp; one tile owns a whole
-// head, so that dk and dv are added up in the order of the query blocks. Derivation: docs/numerics.md.
+// Queries go in blocks of 64 rows against all keys up to the block's end, so that scores take (64, T) of a
+// thread's scratch and never (T, T). Backward recomputes the probabilities from the saved log-sum-exp; one
+// tile owns a whole head, so that dk and dv are added up in the order of the query blocks. Derivation:
+// docs/numerics.md.
 #include <algorithm>
 #include <cmath>
 
@@ -46,8 +47,8 @@ void execute(Context& context, const AttentionForward& op) {
     Real* lse = op.lse.as<Real>() + head * T;
     Real* scores = context.scratch<Real>(thread, kQueries * T);
 
-    gemm<Real>(Transposed::b, rows.count, keys, HS, size.scale<Real>(), {q + rows.begin * 3 * C, 3 * C}, {k, 3 * C}, 0,
-               {scores, keys});
+    gemm<Real>(Transposed::b, rows.count, keys, HS, size.scale<Real>(), {q + rows.begin * 3 * C, 3 * C},
+               {k, 3 * C}, 0, {scores, keys});
     for (std::int64_t i = 0; i < rows.count; ++i) {
       Real* s = scores + i * keys;
       const std::int64_t seen = rows.begin + i + 1;
@@ -58,7 +59,8 @@ void execute(Context& context, const AttentionForward& op) {
       std::fill(s + seen, s + keys, Real{0});
       lse[rows.begin + i] = most + std::log(sum);
     }
-    gemm<Real>(Transposed::neither, rows.count, HS, keys, 1, {scores, keys}, {v, 3 * C}, 0, {out + rows.begin * C, C});
+    gemm<Real>(Transposed::neither, rows.count, HS, keys, 1, {scores, keys}, {v, 3 * C}, 0,
+               {out + rows.begin * C, C});
   });
 }
 
@@ -95,7 +97,8 @@ void execute(Context& context, const AttentionBackward& op) {
       }
       gemm<Real>(Transposed::a, keys, HS, rows, 1, {p, keys}, {dout_rows, C}, 1, {dv, stride});
       gemm<Real>(Transposed::a, keys, HS, rows, 1, {ds, keys}, {q_rows, stride}, 1, {dk, stride});
-      gemm<Real>(Transposed::neither, rows, HS, keys, 1, {ds, keys}, {k, stride}, 0, {dq + begin * stride, stride});
+      gemm<Real>(Transposed::neither, rows, HS, keys, 1, {ds, keys}, {k, stride}, 0,
+                 {dq + begin * stride, stride});
     }
   });
 }

@@ -53,6 +53,8 @@ struct Tile {
   Tile(std::int64_t tile, std::int64_t size, std::int64_t n)
       : begin(tile * size), count(n - begin < size ? n - begin : size) {}
 };
-inline std::int64_t tiles_of(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
+inline std::int64_t tiles_of(std::int64_t n, std::int64_t size) {
+  return (n + size - 1) / size;
+}
 
 }  // namespace zhgpt::cpu

@@ -15,11 +15,16 @@ namespace {
 // What says in which type an operation computes; the operations without real operands have nothing to choose.
 template <class Op>
 DType real_dtype(const Op& op) {
-  if constexpr (requires { op.grads; }) return op.grads.dtype;
-  else if constexpr (requires { op.losses; }) return op.losses.dtype;
-  else if constexpr (requires { op.dout; }) return op.dout.dtype;
-  else if constexpr (requires { op.out; }) return op.out.dtype;
-  else return DType::f32;
+  if constexpr (requires { op.grads; })
+    return op.grads.dtype;
+  else if constexpr (requires { op.losses; })
+    return op.losses.dtype;
+  else if constexpr (requires { op.dout; })
+    return op.dout.dtype;
+  else if constexpr (requires { op.out; })
+    return op.out.dtype;
+  else
+    return DType::f32;
 }
 
 template <class Op>
@@ -57,7 +62,9 @@ void CpuBackend::copy(void* to_device, const void* from_device, std::int64_t byt
   std::memcpy(to_device, from_device, static_cast<std::size_t>(bytes));
 }
 
-void CpuBackend::zero(void* device, std::int64_t bytes) { std::memset(device, 0, static_cast<std::size_t>(bytes)); }
+void CpuBackend::zero(void* device, std::int64_t bytes) {
+  std::memset(device, 0, static_cast<std::size_t>(bytes));
+}
 
 void* CpuBackend::allocate_bytes(std::int64_t bytes) {
   const bool large = bytes >= 2 * kHugePage;
@@ -70,13 +77,19 @@ void* CpuBackend::allocate_bytes(std::int64_t bytes) {
   return data;
 }
 
-void CpuBackend::free_bytes(void* data) noexcept { std::free(data); }
+void CpuBackend::free_bytes(void* data) noexcept {
+  std::free(data);
+}
 
-#define ZHGPT_EXECUTE(Op) \
-  void CpuBackend::execute(const Op& op) { dispatch(context_, op); }
+#define ZHGPT_EXECUTE(Op)                  \
+  void CpuBackend::execute(const Op& op) { \
+    dispatch(context_, op);                \
+  }
 ZHGPT_FOR_EACH_OP(ZHGPT_EXECUTE)
 #undef ZHGPT_EXECUTE
 
-std::unique_ptr<Backend> make_cpu_backend(int threads) { return std::make_unique<CpuBackend>(threads); }
+std::unique_ptr<Backend> make_cpu_backend(int threads) {
+  return std::make_unique<CpuBackend>(threads);
+}
 
 }  // namespace zhgpt

@@ -1,5 +1,5 @@
-// CpuBackend: host memory and the operations of kernels/cpu, in f32 or f64. Calls are synchronous, and results are
-// bit-identical for any number of threads.
+// CpuBackend: host memory and the operations of kernels/cpu, in f32 or f64. Calls are synchronous, and
+// results are bit-identical for any number of threads.
 #pragma once
 
 #include "cpu/context.h"

@@ -1,6 +1,6 @@
 // EmbeddingForward: out[b,t,:] = dropout(wte[inputs[b,t],:] + wpe[t,:]), in tiles of rows.
-// EmbeddingBackward: adds dout to the rows of dwte and dwpe. Tiles are columns and each goes through all rows in
-// order, so every element has one writer and one order of additions; no sorting by token is needed.
+// EmbeddingBackward: adds dout to the rows of dwte and dwpe. Tiles are columns and each goes through all rows
+// in order, so every element has one writer and one order of additions; no sorting by token is needed.
 #include <algorithm>
 
 #include "cpu/dropout.h"
@@ -17,8 +17,8 @@ constexpr std::int64_t kColumns = 64;
 void check_ids(const char* op, const std::int32_t* ids, std::int64_t count, std::int64_t V) {
   for (std::int64_t i = 0; i < count; ++i) {
     if (ids[i] < 0 || ids[i] >= V) {
-      throw ConfigError(std::string(op) + ": inputs[" + std::to_string(i) + "]: got " + std::to_string(ids[i]) +
-                        ", expected 0 <= id < V = " + std::to_string(V));
+      throw ConfigError(std::string(op) + ": inputs[" + std::to_string(i) + "]: got " +
+                        std::to_string(ids[i]) + ", expected 0 <= id < V = " + std::to_string(V));
     }
   }
 }

@@ -1,8 +1,9 @@
 // HeadLoss: logits, softmax cross-entropy and its whole backward in one pass over groups of rows.
 //
-// A tile is 64 rows: their logits (64, V) stay in the cache while softmax turns them into dlogits in place and dinp is
-// made of them. A group is as many tiles as 16 MiB of logits hold (in float), cut evenly; when it is done, dweight
-// takes it in by tiles of V. Groups follow each other in order, so every element of dweight has one order of additions.
+// A tile is 64 rows: their logits (64, V) stay in the cache while softmax turns them into dlogits in place
+// and dinp is made of them. A group is as many tiles as 16 MiB of logits hold (in float), cut evenly; when it
+// is done, dweight takes it in by tiles of V. Groups follow each other in order, so every element of dweight
+// has one order of additions.
 #include <algorithm>
 #include <cmath>
 
@@ -46,7 +47,8 @@ Real softmax_loss(Real* x, std::int64_t V, std::int32_t target, Real& sum) {
 
 template <class Real>
 void execute(Context& context, const HeadLoss& op) {
-  const std::int64_t N = op.inp.dim(0), C = op.inp.dim(1), V = op.weight.dim(0), group = rows_of_a_group(N, V);
+  const std::int64_t N = op.inp.dim(0), C = op.inp.dim(1), V = op.weight.dim(0),
+                     group = rows_of_a_group(N, V);
   const Real *inp = op.inp.as<Real>(), *weight = op.weight.as<Real>();
   const auto* targets = op.targets.as<std::int32_t>();
   Real* losses = op.losses.as<Real>();

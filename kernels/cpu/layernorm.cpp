@@ -1,7 +1,7 @@
-// LayerNormForward, ResidualLayerNormForward: a row at a time, in tiles of rows; the variance in a second pass over
-// the row, since E[x^2] - E[x]^2 cancels.
-// LayerNormBackward: the gradient of a row needs two sums over it (docs/numerics.md); those of weight and bias are
-// summed within fixed chunks of rows, and the chunks in order.
+// LayerNormForward, ResidualLayerNormForward: a row at a time, in tiles of rows; the variance in a second
+// pass over the row, since E[x^2] - E[x]^2 cancels. LayerNormBackward: the gradient of a row needs two sums
+// over it (docs/numerics.md); those of weight and bias are summed within fixed chunks of rows, and the chunks
+// in order.
 #include <algorithm>
 #include <cmath>
 
@@ -24,8 +24,12 @@ struct Normalise {
 
   template <class Op>
   explicit Normalise(const Op& op)
-      : out(op.out.template as<Real>()), mean(op.mean.template as<Real>()), rstd(op.rstd.template as<Real>()),
-        weight(op.weight.template as<Real>()), bias(op.bias.template as<Real>()), C(op.out.dim(1)) {}
+      : out(op.out.template as<Real>()),
+        mean(op.mean.template as<Real>()),
+        rstd(op.rstd.template as<Real>()),
+        weight(op.weight.template as<Real>()),
+        bias(op.bias.template as<Real>()),
+        C(op.out.dim(1)) {}
 
   void row(std::int64_t n, const Real* x) const {
     constexpr Real kEps = static_cast<Real>(1e-5);
@@ -77,7 +81,8 @@ void execute(Context& context, const LayerNormBackward& op) {
   const Real *inp = op.inp.as<Real>(), *dout = op.dout.as<Real>(), *weight = op.weight.as<Real>();
   const Real *mean = op.mean.as<Real>(), *rstd = op.rstd.as<Real>();
   Real* dinp = op.dinp.as<Real>();
-  Real* partial = context.shared.get<Real>(chunks * 2 * C);  // (chunks, 2, C): dweight and dbias of each chunk
+  Real* partial =
+      context.shared.get<Real>(chunks * 2 * C);  // (chunks, 2, C): dweight and dbias of each chunk
 
   context.pool.for_each_tile(chunks, [&](std::int64_t chunk, int thread) {
     const Tile rows(chunk, kRows, N);
@@ -101,7 +106,8 @@ void execute(Context& context, const LayerNormBackward& op) {
   });
   context.pool.for_each_tile(tiles_of(C, kColumns), [&](std::int64_t tile, int) {
     const Tile columns(tile, kColumns, C);
-    for (const auto& [into, which] : {std::pair{op.dweight.as<Real>(), 0}, std::pair{op.dbias.as<Real>(), 1}}) {
+    for (const auto& [into, which] :
+         {std::pair{op.dweight.as<Real>(), 0}, std::pair{op.dbias.as<Real>(), 1}}) {
       Real sum[kColumns] = {};
       for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
         const Real* part = partial + (2 * chunk + which) * C + columns.begin;

@@ -1,5 +1,5 @@
-// Elementary functions as inline arithmetic, so that the compiler turns loops over them into vector code, with the
-// same bits for every element wherever it lies. In double they come from the standard library.
+// Elementary functions as inline arithmetic, so that the compiler turns loops over them into vector code,
+// with the same bits for every element wherever it lies. In double they come from the standard library.
 #pragma once
 
 #include <bit>
@@ -8,15 +8,15 @@
 
 namespace zhgpt::cpu {
 
-// exp(x) within 2 ulp; 0 where the result would be below the normal numbers. x = n ln2 + r, |r| <= ln2 / 2, and e^r by
-// its Taylor series, whose first missing term is below 2^-27; docs/numerics.md.
+// exp(x) within 2 ulp; 0 where the result would be below the normal numbers. x = n ln2 + r, |r| <= ln2 / 2,
+// and e^r by its Taylor series, whose first missing term is below 2^-27; docs/numerics.md.
 inline float exp_of(float x) {
   constexpr float kLog2e = 1.44269504f;
-  constexpr float kLn2High = 0.693359375f;        // 10 bits, so that n * kLn2High is exact
-  constexpr float kLn2Low = -2.12194440e-4f;      // ln2 - kLn2High
-  constexpr float kRound = 12582912.f;            // 1.5 * 2^23: adding it rounds to a whole number
+  constexpr float kLn2High = 0.693359375f;                  // 10 bits, so that n * kLn2High is exact
+  constexpr float kLn2Low = -2.12194440e-4f;                // ln2 - kLn2High
+  constexpr float kRound = 12582912.f;                      // 1.5 * 2^23: adding it rounds to a whole number
   constexpr float kLargest = 89.f, kSmallest = -87.33654f;  // beyond these the result is infinite, or 0
-  float clamped = x < kSmallest ? kSmallest : x;  // a NaN stays one
+  float clamped = x < kSmallest ? kSmallest : x;            // a NaN stays one
   clamped = clamped > kLargest ? kLargest : clamped;
   const float shifted = clamped * kLog2e + kRound;
   const float n = shifted - kRound;
@@ -36,9 +36,12 @@ inline float exp_of(float x) {
   const float result = ((1.f + p) * scale1) * scale2;
   return x < kSmallest ? 0.f : result;
 }
-inline double exp_of(double x) { return std::exp(x); }
+inline double exp_of(double x) {
+  return std::exp(x);
+}
 
-// The tanh form of GELU as x * sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3): (1 + tanh u) / 2 = sigmoid(2u).
+// The tanh form of GELU as x * sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3): (1 + tanh u) / 2 =
+// sigmoid(2u).
 template <class T>
 struct Gelu {
   static constexpr T kTwoSqrt2OverPi = static_cast<T>(1.5957691216057307117597842397375);

@@ -57,18 +57,16 @@ struct AdamWFactors {
   }
 };
 
-// Without this the compiler must be ready to set errno in sqrt, and does not vectorise the loop.
+// Vector code where the compiler need not keep sqrt ready to set errno (-fno-math-errno).
 template <class Real>
-[[gnu::optimize("no-math-errno")]] void update(Real* __restrict params, Real* __restrict m, Real* __restrict v,
-                                               const Real* __restrict grads, std::int64_t n, Real keep,
-                                               const AdamWFactors<Real> f) {
+void update(Real* __restrict params, Real* __restrict m, Real* __restrict v, const Real* __restrict grads,
+            std::int64_t n, Real keep, const AdamWFactors<Real> f) {
   for (std::int64_t i = 0; i < n; ++i) {
     const Real g = grads[i] * f.clip;
     m[i] = f.beta1 * m[i] + f.one_minus_beta1 * g;
     v[i] = f.beta2 * v[i] + f.one_minus_beta2 * (g * g);
-    Real root;
-    if constexpr (sizeof(Real) == sizeof(float)) root = __builtin_sqrtf(v[i]); else root = __builtin_sqrt(v[i]);
-    params[i] = keep * params[i] - f.step_size * (m[i] / (root * f.inverse_root_correction2 + f.eps));
+    params[i] =
+        keep * params[i] - f.step_size * (m[i] / (std::sqrt(v[i]) * f.inverse_root_correction2 + f.eps));
   }
 }
 
@@ -101,8 +99,8 @@ void execute(Context& context, const AdamW& op) {
     const Tile part(tile, kElements, P);
     const std::int64_t end = part.begin + part.count, border = std::clamp(op.n_decay, part.begin, end);
     const auto range = [&](std::int64_t from, std::int64_t to, double keep) {
-      update(op.params.as<Real>() + from, op.m.as<Real>() + from, op.v.as<Real>() + from, op.grads.as<Real>() + from,
-             to - from, static_cast<Real>(keep), factors);
+      update(op.params.as<Real>() + from, op.m.as<Real>() + from, op.v.as<Real>() + from,
+             op.grads.as<Real>() + from, to - from, static_cast<Real>(keep), factors);
     };
     range(part.begin, border, 1 - decay);
     range(border, end, 1);

@@ -1,5 +1,6 @@
-// Sums and maxima over contiguous numbers in a fixed order: two vectors of lanes that take turns, combined lane by
-// lane, then the tail. The order depends on the count alone, never on the machine's vector width or on threads.
+// Sums and maxima over contiguous numbers in a fixed order: two vectors of lanes that take turns, combined
+// lane by lane, then the tail. The order depends on the count alone, never on the machine's vector width or
+// on threads.
 #pragma once
 
 #include <cstdint>
@@ -75,7 +76,8 @@ T squares_about(const T* x, T centre, std::int64_t n) {
       [x, centre](std::int64_t i) { return (x[i] - centre) * (x[i] - centre); });
 }
 
-// The largest number; NaN may get lost here, which the sum of exponentials that follows brings back. REQUIRES: n > 0.
+// The largest number; NaN may get lost here, which the sum of exponentials that follows brings back.
+// REQUIRES: n > 0.
 template <class T>
 T max_of(const T* x, std::int64_t n) {
   constexpr std::int64_t kCount = Lanes<T>::kCount;

@@ -69,7 +69,9 @@ void ThreadPool::work(int thread) {
     const TileFunction function = function_.load(std::memory_order_relaxed);
     const void* context = context_.load(std::memory_order_relaxed);
     const std::int64_t tiles = tiles_.load(std::memory_order_relaxed);
-    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
+                                       std::memory_order_acquire))
+      continue;
     try {
       function(context, tiles - static_cast<std::uint32_t>(ticket), thread);
     } catch (...) {

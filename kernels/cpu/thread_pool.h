@@ -1,8 +1,8 @@
 // ThreadPool: fixed threads that share out the tiles of one job at a time.
 //
-// Tiles are cut by the operation from its shapes alone; threads only choose who computes a tile, so bits do not depend
-// on how many there are. Idle threads spin briefly, since the operations of a step follow each other closely, and
-// then sleep; with more threads than cores nobody spins. A job allocates nothing.
+// Tiles are cut by the operation from its shapes alone; threads only choose who computes a tile, so bits do
+// not depend on how many there are. Idle threads spin briefly, since the operations of a step follow each
+// other closely, and then sleep; with more threads than cores nobody spins. A job allocates nothing.
 #pragma once
 
 #include <atomic>
@@ -23,8 +23,8 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls tile_function(tile, thread) for every tile in [0, tiles), each once, and returns when all are done. The
-  // first exception a tile threw is rethrown here. REQUIRES: not called from within a tile, tiles < 2^31.
+  // Calls tile_function(tile, thread) for every tile in [0, tiles), each once, and returns when all are done.
+  // The first exception a tile threw is rethrown here. REQUIRES: not called from within a tile, tiles < 2^31.
   template <class F>
   void for_each_tile(std::int64_t tiles, const F& tile_function) {
     if (tiles <= 1 || workers_.empty()) {
@@ -42,8 +42,9 @@ class ThreadPool {
   void worker(int thread);
   void work(int thread);
 
-  // A ticket is the job's number (high half) and how many of its tiles nobody has claimed yet (low half). While a tile
-  // is unclaimed, `run` cannot return, so what is read of a job before a successful claim belongs to that job.
+  // A ticket is the job's number (high half) and how many of its tiles nobody has claimed yet (low half).
+  // While a tile is unclaimed, `run` cannot return, so what is read of a job before a successful claim
+  // belongs to that job.
   alignas(64) std::atomic<std::uint64_t> ticket_{0};
   alignas(64) std::atomic<std::uint32_t> unfinished_{0};
   alignas(64) std::atomic<std::uint32_t> job_{0};  // what sleeping workers wait on

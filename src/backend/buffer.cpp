@@ -1,4 +1,5 @@
-// Buffer: one allocation of a backend's memory, released with its owner; and the backends' checked allocation.
+// Buffer: one allocation of a backend's memory, released with its owner; and the backends' checked
+// allocation.
 #include <utility>
 
 #include "zhgpt/backend.h"
@@ -21,7 +22,8 @@ void Buffer::release() noexcept {
 }
 
 Buffer Backend::allocate(std::int64_t bytes, const char* what) {
-  if (bytes < 0) throw ConfigError(std::string("Backend::allocate: ") + what + ": " + std::to_string(bytes) + " bytes");
+  if (bytes < 0)
+    throw ConfigError(std::string("Backend::allocate: ") + what + ": " + std::to_string(bytes) + " bytes");
   if (bytes == 0) return {};
   void* data = allocate_bytes(bytes);
   if (!data) throw DeviceError(tr(Msg::out_of_memory, name(), what, bytes, bytes / (1 << 20)));

@@ -1,7 +1,7 @@
 // Backend::check: do the operands fit the contract of ops.h? Run once here for every backend.
 //
-// A wrong operand is an error of the program, never of its user, so these texts are in English only. Contents (ids,
-// targets) may be in device memory and are not looked at.
+// A wrong operand is an error of the program, never of its user, so these texts are in English only. Contents
+// (ids, targets) may be in device memory and are not looked at.
 #include <array>
 #include <span>
 #include <string>
@@ -31,11 +31,15 @@ class Operands {
     }
     return tensor.dim(axis);
   }
-  void output(const char* name, const Tensor& tensor, Shape shape) { operand(name, tensor, real_, shape, true); }
+  void output(const char* name, const Tensor& tensor, Shape shape) {
+    operand(name, tensor, real_, shape, true);
+  }
   void output(const char* name, const Tensor& tensor, DType dtype, Shape shape) {
     operand(name, tensor, dtype, shape, true);
   }
-  void input(const char* name, const Tensor& tensor, Shape shape) { operand(name, tensor, real_, shape, false); }
+  void input(const char* name, const Tensor& tensor, Shape shape) {
+    operand(name, tensor, real_, shape, false);
+  }
   void input(const char* name, const Tensor& tensor, DType dtype, Shape shape) {
     operand(name, tensor, dtype, shape, false);
   }
@@ -75,13 +79,15 @@ class Operands {
   };
 
   void at_least(const char* name, const Tensor& tensor, std::int64_t rows) const {
-    if (dim(name, tensor, 2, 0) < rows) fail(name, tensor.shape_text(), "at least " + std::to_string(rows) + " rows");
+    if (dim(name, tensor, 2, 0) < rows)
+      fail(name, tensor.shape_text(), "at least " + std::to_string(rows) + " rows");
   }
   void operand(const char* name, const Tensor& tensor, DType dtype, Shape shape, bool written) {
     if (!tensor) fail(name, "no tensor", "one");
     const Tensor wanted(tensor.data, dtype, shape);
     if (tensor.dtype != dtype) fail(name, dtype_name(tensor.dtype), dtype_name(dtype));
-    if (tensor.rank != wanted.rank || tensor.dims != wanted.dims) fail(name, tensor.shape_text(), wanted.shape_text());
+    if (tensor.rank != wanted.rank || tensor.dims != wanted.dims)
+      fail(name, tensor.shape_text(), wanted.shape_text());
     const char* begin = static_cast<const char*>(tensor.data);
     const Range range{name, begin, begin + tensor.bytes(), written};
     for (const Range& other : std::span(ranges_).first(n_ranges_)) {
@@ -108,7 +114,8 @@ void Backend::check(const GatherBatch& op) {
   const auto n_tokens = c.dim("tokens", op.tokens, 1, 0);
   const DType held = op.tokens.dtype;
   c.input("tokens", op.tokens, held == DType::u16 ? held : DType::i32, {n_tokens});
-  if (op.order.block_size != T) c.fail("order.block_size", std::to_string(op.order.block_size), std::to_string(T));
+  if (op.order.block_size != T)
+    c.fail("order.block_size", std::to_string(op.order.block_size), std::to_string(T));
   if (op.order.n_tokens != n_tokens || n_tokens <= T) {
     c.fail("order.n_tokens", std::to_string(op.order.n_tokens),
            std::to_string(n_tokens) + " as tokens has, and above block_size " + std::to_string(T));
@@ -262,10 +269,13 @@ void Backend::check(const AdamW& op) {
   c.output("m", op.m, {P});
   c.output("v", op.v, {P});
   c.input("grads", op.grads, {P});
-  if (op.n_decay < 0 || op.n_decay > P) c.fail("n_decay", std::to_string(op.n_decay), "0 to " + std::to_string(P));
+  if (op.n_decay < 0 || op.n_decay > P)
+    c.fail("n_decay", std::to_string(op.n_decay), "0 to " + std::to_string(P));
   c.require("state", op.state);
 }
 
-void Backend::check(const AdvanceStep& op) { Operands("AdvanceStep").require("state", op.state); }
+void Backend::check(const AdvanceStep& op) {
+  Operands("AdvanceStep").require("state", op.state);
+}
 
 }  // namespace zhgpt

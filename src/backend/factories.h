@@ -1,4 +1,5 @@
-// The makers of each backend, for the factory alone. The build links one of two files that define the CUDA maker.
+// The makers of each backend, for the factory alone. The build links one of two files that define the CUDA
+// maker.
 #pragma once
 
 #include <memory>

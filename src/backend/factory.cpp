@@ -14,15 +14,17 @@
 namespace zhgpt {
 namespace {
 
-// Cores' worth of time that a container grants, or 0 when it sets no limit. Inside a container its own control group
-// is seen at the mount's root: version 2 has "max|quota period" in one file, version 1 has a file for each.
+// Cores' worth of time that a container grants, or 0 when it sets no limit. Inside a container its own
+// control group is seen at the mount's root: version 2 has "max|quota period" in one file, version 1 has a
+// file for each.
 double cgroup_cores() {
   std::string quota;
   double period = 0;
   if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> quota >> period) {
     return quota == "max" || period <= 0 ? 0 : std::strtod(quota.c_str(), nullptr) / period;
   }
-  std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
+      v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
   double quota_us = 0;
   if (v1_quota >> quota_us && v1_period >> period && quota_us > 0 && period > 0) return quota_us / period;
   return 0;
@@ -51,7 +53,8 @@ int cuda_ordinal(std::string_view device) {
 
 std::unique_ptr<Backend> make_backend(const std::string& device, int threads) {
   constexpr int kMostThreads = 1024;
-  if (threads < 0 || threads > kMostThreads) throw ConfigError(tr(Msg::bad_thread_count, threads, kMostThreads));
+  if (threads < 0 || threads > kMostThreads)
+    throw ConfigError(tr(Msg::bad_thread_count, threads, kMostThreads));
   const bool automatic = device == "auto";
   if (device == "cpu" || (automatic && !cuda_present())) {
     return make_cpu_backend(threads > 0 ? threads : usable_cores());

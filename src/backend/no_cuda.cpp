@@ -5,7 +5,9 @@
 
 namespace zhgpt {
 
-bool cuda_present() { return false; }
+bool cuda_present() {
+  return false;
+}
 
 std::unique_ptr<Backend> make_cuda_backend(int ordinal) {
   throw DeviceError(tr(Msg::no_cuda_in_this_build, "cuda:" + std::to_string(ordinal)));

@@ -1,0 +1,176 @@
+// Devices under test, and a workbench that keeps tensors on one of them.
+//
+// Every operation has one test body, run for each Device below. A device that cannot run here is skipped
+// visibly; with ZHGPT_REQUIRE_CUDA=1 a missing CUDA device is a failure.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/compare.h"
+#include "zhgpt/backend.h"
+#include "zhgpt/error.h"
+
+namespace zhgpt::test {
+
+struct Device {
+  const char* backend;
+  DType dtype;
+};
+
+inline const std::vector<Device>& devices() {
+  static const std::vector<Device> list = {{"cpu", DType::f32}, {"cpu", DType::f64}, {"cuda", DType::f32}};
+  return list;
+}
+
+inline std::string device_name(const ::testing::TestParamInfo<Device>& info) {
+  return std::string(info.param.backend) + "_" + dtype_name(info.param.dtype);
+}
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+// Tensors with guard bytes on both sides.
+class Workbench {
+ public:
+  Workbench(Device device, int threads)
+      : dtype_(device.dtype), backend_(make_backend(device.backend, threads)) {}
+
+  Backend& backend() { return *backend_; }
+  DType dtype() const { return dtype_; }
+  template <class Op>
+  void run(const Op& op) {
+    backend_->run(op);
+  }
+
+  Tensor reals(const std::vector<double>& values, std::initializer_list<std::int64_t> shape) {
+    if (dtype_ == DType::f64) return place(values.data(), DType::f64, shape);
+    const std::vector<float> narrow(values.begin(), values.end());
+    return place(narrow.data(), DType::f32, shape);
+  }
+  Tensor filled(double value, std::initializer_list<std::int64_t> shape) {
+    return reals(std::vector<double>(static_cast<std::size_t>(Tensor(nullptr, dtype_, shape).numel()), value),
+                 shape);
+  }
+  // An output that is to be overwritten: anything that is read of it, or left of it, shows.
+  Tensor unset(std::initializer_list<std::int64_t> shape) { return filled(kNaN, shape); }
+  Tensor ints(const std::vector<std::int32_t>& values, std::initializer_list<std::int64_t> shape) {
+    return place(values.data(), DType::i32, shape);
+  }
+  Tensor shorts(const std::vector<std::uint16_t>& values, std::initializer_list<std::int64_t> shape) {
+    return place(values.data(), DType::u16, shape);
+  }
+  StepState* state(const StepState& initial) {
+    return static_cast<StepState*>(
+        place(&initial, DType::u8, {static_cast<std::int64_t>(sizeof initial)}).data);
+  }
+
+  std::vector<double> read(const Tensor& tensor) {
+    std::vector<char> bytes = bits(tensor);
+    std::vector<double> values;
+    for (std::int64_t i = 0; i < tensor.numel(); ++i) {
+      const char* at = bytes.data() + i * dtype_bytes(tensor.dtype);
+      values.push_back(tensor.dtype == DType::f64 ? get<double>(at) : static_cast<double>(get<float>(at)));
+    }
+    return values;
+  }
+  std::vector<std::int32_t> read_ints(const Tensor& tensor) {
+    std::vector<std::int32_t> values(static_cast<std::size_t>(tensor.numel()));
+    download(values.data(), tensor.data, tensor.bytes());
+    return values;
+  }
+  StepState read(const StepState* state) {
+    StepState copy;
+    download(&copy, state, sizeof copy);
+    return copy;
+  }
+  std::vector<char> bits(const Tensor& tensor) {
+    std::vector<char> bytes(static_cast<std::size_t>(tensor.bytes()));
+    download(bytes.data(), tensor.data, tensor.bytes());
+    return bytes;
+  }
+
+  // No operation wrote before or behind any tensor.
+  void expect_guards_intact() {
+    for (const Buffer& buffer : buffers_) {
+      std::vector<char> bytes(static_cast<std::size_t>(buffer.bytes()));
+      download(bytes.data(), buffer.data(), buffer.bytes());
+      for (int i = 0; i < kGuard; ++i) {
+        ASSERT_EQ(bytes[static_cast<std::size_t>(i)], kGuardByte) << "before a tensor";
+        ASSERT_EQ(bytes[bytes.size() - 1 - static_cast<std::size_t>(i)], kGuardByte) << "behind a tensor";
+      }
+    }
+  }
+
+ private:
+  static constexpr int kGuard = 256;
+  static constexpr char kGuardByte = 0x5A;
+
+  template <class T>
+  static T get(const char* at) {
+    T value;
+    std::memcpy(&value, at, sizeof value);
+    return value;
+  }
+  void download(void* host, const void* device, std::int64_t bytes) {
+    backend_->synchronize();
+    backend_->download(host, device, bytes);
+  }
+  Tensor place(const void* values, DType dtype, std::initializer_list<std::int64_t> shape) {
+    Tensor tensor(nullptr, dtype, shape);
+    const std::int64_t total = tensor.bytes() + 2 * kGuard;
+    std::vector<char> bytes(static_cast<std::size_t>(total), kGuardByte);
+    std::copy_n(static_cast<const char*>(values), tensor.bytes(), bytes.data() + kGuard);
+    buffers_.push_back(backend_->allocate(total, "test tensor"));
+    backend_->upload(buffers_.back().data(), bytes.data(), total);
+    tensor.data = static_cast<char*>(buffers_.back().data()) + kGuard;
+    return tensor;
+  }
+
+  DType dtype_;
+  std::unique_ptr<Backend> backend_;  // outlives its buffers
+  std::vector<Buffer> buffers_;
+};
+
+// The fixture of every operation's tests.
+class OnDevice : public ::testing::TestWithParam<Device> {
+ protected:
+  static constexpr int kThreads = 3;
+
+  void SetUp() override {
+    try {
+      bench_ = std::make_unique<Workbench>(GetParam(), kThreads);
+    } catch (const DeviceError& error) {
+      const char* required = std::getenv("ZHGPT_REQUIRE_CUDA");
+      if (required && std::string(required) == "1") FAIL() << error.what();
+      GTEST_SKIP() << error.what();
+    }
+  }
+  void TearDown() override {
+    if (bench_) bench_->expect_guards_intact();
+  }
+
+  Workbench& bench() { return *bench_; }
+  bool exact() const { return GetParam().dtype == DType::f64; }
+
+  // What an operation may be off by. Forward in f64 differs from the reference by the order of its sums
+  // alone. In f32 (unit roundoff 6e-8) sums of a few hundred terms of size 1 keep errors below 1e-5 of
+  // `scale`, exp and tanh included; gradients go through two such sums.
+  Tolerance forward(double scale = 1) const { return {exact() ? 1e-12 : 1e-5, scale}; }
+  Tolerance backward(double scale = 1) const { return {exact() ? 1e-10 : 5e-5, scale}; }
+
+ private:
+  std::unique_ptr<Workbench> bench_;
+};
+
+#define ZHGPT_ON_EVERY_DEVICE(Suite) \
+  INSTANTIATE_TEST_SUITE_P(Devices, Suite, ::testing::ValuesIn(devices()), device_name)
+
+}  // namespace zhgpt::test
