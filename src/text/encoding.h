@@ -8,7 +8,7 @@
 //      fewer than half of the byte pairs are two printable ASCII bytes, and nine tenths of the pairs, read in one of
 //      the two orders, are Han, CJK punctuation, fullwidth or ASCII.
 //   4. Otherwise, nearly UTF-8: at least half of the bytes above 0x7F belong to valid three- or four-byte sequences.
-//      In GB18030 and Big5 text fewer than a tenth do. Such a file is damaged UTF-8, never another encoding.
+//      In GB18030 and Big5 text 3 to 7 in a hundred do by chance. Such a file is damaged UTF-8, no other encoding.
 //   5. Otherwise uchardet's answer for 64 KiB from the first byte above 0x7F on, cut between characters, when it is one
 //      of the GB family (read as GB18030, which contains it) or Big5 (read as Big5-HKSCS, which contains it).
 //   6. Otherwise it is not known. With on_invalid replace or skip the file is read as UTF-8; else it is an error.
