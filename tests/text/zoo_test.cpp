@@ -161,7 +161,7 @@ TEST_F(Zoo, Utf16WithAndWithoutMark) {
 TEST_F(Zoo, NearlyUtf8IsDamagedUtf8AndNeverAnotherEncoding) {
   std::string text;
   for (int i = 0; i < 50; ++i) text += kText + "\n";
-  for (const std::string& bad : {std::string("\xB4\xBA", "\xFF", "\x80", std::string("\xC4\xE3\xBA\xC3")}) {
+  for (const std::string& bad : {"\xB4\xBA"s, "\xFF"s, "\x80"s, "\xC4\xE3\xBA\xC3"s}) {
     const Read read = corpus({write("a.txt", text + bad + text)});
     EXPECT_ERROR(read, "data", "a.txt:101: byte " + std::to_string(text.size()), "is not valid UTF-8"s);
   }
@@ -299,6 +299,14 @@ TEST_F(Zoo, AutoIsBlocksFromTwentyOn) {
   // Blocks in records do not count.
   const Read records = corpus({write("c.txt", blocks(19)), write("d.jsonl", "{\"text\": \"一\"}\n{\"text\": \"二\"}")});
   EXPECT_EQ(records.report.document_rule, "file");
+}
+
+TEST_F(Zoo, TheSampleInTheTree) {
+  const Read read = corpus({ZHGPT_TESTS_DIR "/../data/sample_zh.txt"});
+  EXPECT_EQ(read.report.document_rule, "blank-line");
+  EXPECT_EQ(read.documents.size(), 40u);
+  EXPECT_EQ(read.documents[4], "《静夜思》\n李白\n床前明月光，疑是地上霜。\n举头望明月，低头思故乡。");
+  EXPECT_EQ(read.report.dropped_controls, 0);
 }
 
 TEST_F(Zoo, DocumentRules) {
