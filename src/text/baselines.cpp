@@ -1,10 +1,12 @@
-// What simpler models need for the same text; see zhgpt/dataset.h. All of them first read `fit`, then predict each
-// token of `text` before they learn it.
+// What simpler models need for the same text; see zhgpt/dataset.h. All of them first read `fit`, then predict
+// each token of `text` before they learn it.
 //
 //   uniform   ln V
 //   unigram   p(x) = (n(x) + 1/2) / (N + V/2)                (R. Krichevsky, V. Trofimov, 1981)
-//   bigram    p(x|c) = (n(cx) + t(c) p(x)) / (n(c) + t(c)), t(c) the number of different tokens seen after c, p(x) the
-//             unigram (A. Moffat, "Implementing the PPM data compression scheme", 1990, method C, interpolated)
+//   bigram    p(x|c) = (n(cx) + t(c) p(x)) / (n(c) + t(c)), t(c) the number of different tokens seen after c,
+//   p(x) the
+//             unigram (A. Moffat, "Implementing the PPM data compression scheme", 1990, method C,
+//             interpolated)
 //   xz        the bytes that `text` adds to the LZMA2 stream of `fit`, as UTF-8 with a NUL for <|endoftext|>
 #include <lzma.h>
 
@@ -94,7 +96,8 @@ class XzCounter {
   }
 
   static constexpr std::uint32_t kPreset = 6;
-  // Nothing further back is remembered: preset 6 has a window of 8 MiB, and a Chinese character takes three bytes.
+  // Nothing further back is remembered: preset 6 has a window of 8 MiB, and a Chinese character takes three
+  // bytes.
   static constexpr std::int64_t kWindowTokens = (8 << 20) / 3;
 
  private:

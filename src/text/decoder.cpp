@@ -19,7 +19,9 @@ std::string upper_case(std::string text) {
 
 class Utf8Decoder : public Decoder {
  public:
-  DecodeStep decode(std::string_view in, bool last, std::u32string& out) override { return decode_utf8(in, last, out); }
+  DecodeStep decode(std::string_view in, bool last, std::u32string& out) override {
+    return decode_utf8(in, last, out);
+  }
 };
 
 class IconvDecoder : public Decoder {
@@ -44,7 +46,7 @@ class IconvDecoder : public Decoder {
       if (error == EILSEQ) return {in.size() - rest.size(), std::min(unit_bytes_, rest.size())};
       if (error == EINVAL) return {in.size() - rest.size(), last ? rest.size() : 0};
     }
-    if (last) convert(nullptr, out);  // Big5-HKSCS keeps a letter back in case a mark follows it
+    if (last) convert(nullptr, out);  // of a Big5-HKSCS code that stands for two characters, the second
     return {in.size(), 0};
   }
 

@@ -30,9 +30,10 @@ std::optional<std::size_t> first_bad_entry(std::span<const std::int32_t> code_po
   std::unordered_map<std::int32_t, std::size_t> seen;
   for (std::size_t i = 0; i < code_points.size(); ++i) {
     const std::int32_t c = code_points[i];
-    const bool fits = i == 0   ? c == kUnknownMark
-                      : i == 1 ? c == kEndOfTextMark
-                               : c >= 0 && is_scalar_value(static_cast<char32_t>(c)) && seen.emplace(c, i).second;
+    const bool fits = i == 0 ? c == kUnknownMark
+                      : i == 1
+                          ? c == kEndOfTextMark
+                          : c >= 0 && is_scalar_value(static_cast<char32_t>(c)) && seen.emplace(c, i).second;
     if (!fits) return i;
   }
   if (code_points.size() < 2) return code_points.size();
@@ -73,8 +74,11 @@ Vocabulary Vocabulary::from_code_points(std::span<const std::int32_t> code_point
 }
 
 Vocabulary Vocabulary::load(const std::string& path) {
-  const nlohmann::json file = nlohmann::json::parse(read_text_file(path), nullptr, /*allow_exceptions=*/false);
-  const auto is = [&](const char* key, const nlohmann::json& value) { return file.contains(key) && file[key] == value; };
+  const nlohmann::json file =
+      nlohmann::json::parse(read_text_file(path), nullptr, /*allow_exceptions=*/false);
+  const auto is = [&](const char* key, const nlohmann::json& value) {
+    return file.contains(key) && file[key] == value;
+  };
   if (!file.is_object() || !is("format", "zhgpt-vocab") || !is("version", 1) || !file.contains("tokens") ||
       !file["tokens"].is_array()) {
     throw DataError(tr(Msg::vocab_bad_file, path));
@@ -114,7 +118,8 @@ std::string Vocabulary::text(std::int32_t id) const {
   if (id == kEndOfTextId) return "";
   const bool is_known = id > kEndOfTextId && id < size();
   std::string utf8;
-  append_utf8(utf8, is_known ? static_cast<char32_t>(code_points_[static_cast<std::size_t>(id)]) : kReplacementCharacter);
+  append_utf8(utf8, is_known ? static_cast<char32_t>(code_points_[static_cast<std::size_t>(id)])
+                             : kReplacementCharacter);
   return utf8;
 }
 

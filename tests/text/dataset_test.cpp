@@ -13,7 +13,8 @@ namespace {
 
 std::string text_of(const TokenArray& tokens, const Vocabulary& vocab) {
   std::string text;
-  for (std::int64_t i = 0; i < tokens.count; ++i) text += tokens[i] == kEndOfTextId ? "|" : vocab.text(tokens[i]);
+  for (std::int64_t i = 0; i < tokens.count; ++i)
+    text += tokens[i] == kEndOfTextId ? "|" : vocab.text(tokens[i]);
   return text;
 }
 
@@ -35,7 +36,9 @@ class DatasetTest : public TextTest {
     run = dir + "/run";
     std::filesystem::create_directories(run);
   }
-  Dataset prepare(const std::vector<std::string>& paths) const { return prepare_dataset(paths, text, seed, run); }
+  Dataset prepare(const std::vector<std::string>& paths) const {
+    return prepare_dataset(paths, text, seed, run);
+  }
 
   // `n` different documents, each its own block.
   static std::string poems(int first, int n) {
@@ -77,12 +80,15 @@ TEST_F(DatasetTest, TheSplitDependsOnEachDocumentAlone) {
   EXPECT_GT(val.size(), 40u);  // 60 expected, standard deviation 6.5
   EXPECT_LT(val.size(), 80u);
 
-  const Dataset other = prepare({dir + "/b.txt", dir + "/a.txt", write("c.txt", poems(50, 100) + poems(200, 50))});
+  const Dataset other =
+      prepare({dir + "/b.txt", dir + "/a.txt", write("c.txt", poems(50, 100) + poems(200, 50))});
   EXPECT_FALSE(other.report.from_cache);
-  const auto other_val = documents_of(other.val, other.vocab), other_train = documents_of(other.train, other.vocab);
+  const auto other_val = documents_of(other.val, other.vocab),
+             other_train = documents_of(other.train, other.vocab);
   for (const std::string& document : val) EXPECT_GE(other_val.count(document), 1u);
   for (const std::string& document : train) EXPECT_GE(other_train.count(document), 1u);
-  for (const std::string& document : other_val) EXPECT_EQ(other_train.count(document), 0u) << "equal on both sides";
+  for (const std::string& document : other_val)
+    EXPECT_EQ(other_train.count(document), 0u) << "equal on both sides";
 
   seed = 1338;
   EXPECT_NE(documents_of(prepare({dir + "/a.txt", dir + "/b.txt"}).val, one.vocab), val);
@@ -225,9 +231,12 @@ TEST_F(DatasetTest, EveryDamageIsFoundAndMended) {
 }
 
 TEST_F(DatasetTest, FingerprintIsOfTextAndBoundaries) {
-  const auto fingerprint = [&](const std::string& content) { return prepare({write("a.txt", content)}).fingerprint; };
+  const auto fingerprint = [&](const std::string& content) {
+    return prepare({write("a.txt", content)}).fingerprint;
+  };
   const std::uint64_t first = fingerprint("一二\n三");
-  EXPECT_EQ(fingerprint("\n\xEF\xBB\xBF一二\r\n三\n\n") == first, false);  // the mark in the middle is a character
+  EXPECT_EQ(fingerprint("\n\xEF\xBB\xBF一二\r\n三\n\n") == first,
+            false);  // the mark in the middle is a character
   EXPECT_EQ(fingerprint("\xEF\xBB\xBF\n一二\r\n三\n\n"), first);
   EXPECT_NE(fingerprint("一二\n\n三"), first);
   text.document = "line";
@@ -237,7 +246,8 @@ TEST_F(DatasetTest, FingerprintIsOfTextAndBoundaries) {
 TEST_F(DatasetTest, TokenizeForEvaluation) {
   const Vocabulary vocab = Vocabulary::build({{U'一', 2}, {U'二', 1}}, 1);
   CorpusReport report;
-  const TokenArray tokens = tokenize_corpus({write("a.txt", "一二"), write("b.txt", "三一")}, text, vocab, &report);
+  const TokenArray tokens =
+      tokenize_corpus({write("a.txt", "一二"), write("b.txt", "三一")}, text, vocab, &report);
   EXPECT_EQ(text_of(tokens, vocab), "一二|\uFFFD一|");
   EXPECT_EQ(report.unknown_val, 1);
   EXPECT_EQ(report.documents, 2);
@@ -265,17 +275,20 @@ TEST_F(DatasetTest, BaselinesByHand) {
   // (n + 1/2) / (N + 2): a 1.5/4; b 1.5/5; b 2.5/6.
   const double a = 1.5 / 4, b = 1.5 / 5, c = 2.5 / 6;
   EXPECT_DOUBLE_EQ(got.unigram, -(std::log(a) + std::log(b) + std::log(c)) / 3);
-  // After b nothing was seen: the unigram a. After a: b once, one kind: (1 + b) / 2. After b: a once: (0 + c) / 2.
+  // After b nothing was seen: the unigram a. After a: b once, one kind: (1 + b) / 2. After b: a once: (0 + c)
+  // / 2.
   EXPECT_DOUBLE_EQ(got.bigram, -(std::log(a) + std::log((1 + b) / 2) + std::log(c / 2)) / 3);
 }
 
 TEST_F(DatasetTest, BaselinesNoticeWhatWasSeenBefore) {
   std::vector<std::uint16_t> ids;
-  for (std::uint32_t i = 0, x = 1; i < 20000; ++i, x = x * 1664525 + 1013904223) ids.push_back(static_cast<std::uint16_t>(2 + (x >> 16) % 500));
+  for (std::uint32_t i = 0, x = 1; i < 20000; ++i, x = x * 1664525 + 1013904223)
+    ids.push_back(static_cast<std::uint16_t>(2 + (x >> 16) % 500));
   CharacterCounts counts;
   for (char32_t c = 0; c < 500; ++c) counts[U'一' + c] = 1;
   const Vocabulary vocab = Vocabulary::build(counts, 1);
-  const Baselines fresh = compute_baselines({}, array(ids), vocab), seen = compute_baselines(array(ids), array(ids), vocab);
+  const Baselines fresh = compute_baselines({}, array(ids), vocab),
+                  seen = compute_baselines(array(ids), array(ids), vocab);
   EXPECT_GT(fresh.xz, 0.9 * std::log(500.0));  // random: no model does better than uniform by much
   EXPECT_LT(fresh.xz, 2 * std::log(500.0));
   EXPECT_LT(seen.xz, 0.1);

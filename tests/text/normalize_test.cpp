@@ -16,7 +16,8 @@ namespace {
 std::u32string clean(std::u32string_view text, NormalForm form, std::size_t piece) {
   TextCleaner cleaner(form);
   std::u32string out;
-  for (; !text.empty(); text.remove_prefix(std::min(piece, text.size()))) cleaner.push(text.substr(0, piece), out);
+  for (; !text.empty(); text.remove_prefix(std::min(piece, text.size())))
+    cleaner.push(text.substr(0, piece), out);
   cleaner.finish(out);
   return out;
 }
@@ -25,7 +26,8 @@ std::u32string normalize_at_once(const std::u32string& text, bool compatibly) {
   std::string utf8;
   for (const char32_t c : text) append_utf8(utf8, c);
   const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(utf8.c_str());
-  const std::unique_ptr<utf8proc_uint8_t, void (*)(void*)> done(compatibly ? utf8proc_NFKC(bytes) : utf8proc_NFC(bytes), std::free);
+  const std::unique_ptr<utf8proc_uint8_t, void (*)(void*)> done(
+      compatibly ? utf8proc_NFKC(bytes) : utf8proc_NFC(bytes), std::free);
   std::u32string out;
   decode_utf8(reinterpret_cast<const char*>(done.get()), true, out);
   return out;
@@ -49,7 +51,8 @@ TEST(Normalize, EveryCharacterAmongNeighboursThatCompose) {
 }
 
 TEST(Normalize, WherePiecesAreCutNeverShows) {
-  const std::u32string text = U"e\u0301か\u3099\u1112\u1161\u11ABa\u0323\u0307\r\n\rｶﾞ①…" + std::u32string(600, U'\u0301') + U"x";
+  const std::u32string text =
+      U"e\u0301か\u3099\u1112\u1161\u11ABa\u0323\u0307\r\n\rｶﾞ①…" + std::u32string(600, U'\u0301') + U"x";
   for (const NormalForm form : {NormalForm::none, NormalForm::nfc, NormalForm::nfkc}) {
     const std::u32string whole = clean(text, form, text.size());
     for (std::size_t piece = 1; piece < 20; ++piece) EXPECT_EQ(clean(text, form, piece), whole) << piece;
@@ -60,7 +63,8 @@ TEST(Normalize, KnownForms) {
   EXPECT_EQ(clean(U"e\u0301 か\u3099 ，①", NormalForm::nfc, 1), U"é が ，①");
   EXPECT_EQ(clean(U"，①ｶﾞ", NormalForm::nfkc, 1), U",1ガ");
   EXPECT_EQ(clean(U"e\u0301", NormalForm::none, 1), U"e\u0301");
-  EXPECT_EQ(clean(U"\uF900", NormalForm::nfc, 1), U"\u8C48");  // a compatibility ideograph is canonically another
+  EXPECT_EQ(clean(U"\uF900", NormalForm::nfc, 1),
+            U"\u8C48");  // a compatibility ideograph is canonically another
 }
 
 TEST(Normalize, LineEndsAndWhatIsDropped) {
@@ -73,7 +77,9 @@ TEST(Normalize, LineEndsAndWhatIsDropped) {
   EXPECT_EQ(cleaner.dropped(), 7);
 }
 
-TEST(Normalize, UnknownFormIsAConfigError) { EXPECT_THROW(normal_form("NFD"), ConfigError); }
+TEST(Normalize, UnknownFormIsAConfigError) {
+  EXPECT_THROW(normal_form("NFD"), ConfigError);
+}
 
 }  // namespace
 }  // namespace zhgpt

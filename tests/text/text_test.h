@@ -78,14 +78,16 @@ class TextTest : public testing::Test {
   std::string dir;
 };
 
-inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
-#define EXPECT_ERROR(result, kind, ...)                                            \
-  do {                                                                             \
-    EXPECT_EQ((result).error.substr(0, std::string(kind ": ").size()), kind ": "); \
-    for (const std::string part : {__VA_ARGS__}) {                                 \
+#define EXPECT_ERROR(result, kind, ...)                                              \
+  do {                                                                               \
+    EXPECT_EQ((result).error.substr(0, std::string(kind ": ").size()), kind ": ");   \
+    for (const std::string part : {__VA_ARGS__}) {                                   \
       EXPECT_TRUE(contains((result).error, part)) << part << "\n" << (result).error; \
-    }                                                                              \
+    }                                                                                \
   } while (false)
 
 }  // namespace zhgpt

@@ -13,7 +13,8 @@ using VocabularyTest = TextTest;
 using Ids = std::vector<std::int32_t>;
 
 Vocabulary sample() {
-  return Vocabulary::build({{U'春', 3}, {U'\n', 5}, {U'眠', 3}, {U'"', 1}, {U'\U00020BB7', 1}, {U'罕', 1}}, 1);
+  return Vocabulary::build({{U'春', 3}, {U'\n', 5}, {U'眠', 3}, {U'"', 1}, {U'\U00020BB7', 1}, {U'罕', 1}},
+                           1);
 }
 
 TEST_F(VocabularyTest, FallingFrequencyThenCodePoint) {
@@ -43,19 +44,20 @@ TEST_F(VocabularyTest, RecordsReadBackEqual) {
 }
 
 TEST_F(VocabularyTest, WhatIsNoRecord) {
-  for (const Ids& bad : {Ids{}, Ids{-1}, Ids{-2, -1}, Ids{-1, -2, -1}, Ids{-1, -2, 65, 65}, Ids{-1, -2, 0xD800},
-                         Ids{-1, -2, 0x110000}, Ids{65, -2}}) {
+  for (const Ids& bad : {Ids{}, Ids{-1}, Ids{-2, -1}, Ids{-1, -2, -1}, Ids{-1, -2, 65, 65},
+                         Ids{-1, -2, 0xD800}, Ids{-1, -2, 0x110000}, Ids{65, -2}}) {
     EXPECT_THROW(Vocabulary::from_code_points(bad), CheckpointError) << testing::PrintToString(bad);
   }
 }
 
 TEST_F(VocabularyTest, WhatIsNoFile) {
   const std::string head = R"({"format": "zhgpt-vocab", "version": 1, "tokens": )";
-  for (const std::string& bad : {std::string(""), std::string("[]"), std::string("7"), head + "7}", head + "[]}",
-                                head + R"(["<unk>"]})", head + R"(["<unk>", "<|endoftext|>", "ab"]})",
-                                head + R"(["<unk>", "<|endoftext|>", ""]})", head + R"(["<unk>", "<|endoftext|>", "a", "a"]})",
-                                head + R"(["<unk>", "<|endoftext|>", 3]})", head + R"(["a", "<|endoftext|>"]})",
-                                std::string(R"({"format": "zhgpt-vocab", "version": 2, "tokens": ["<unk>", "<|endoftext|>"]})")}) {
+  for (const std::string& bad :
+       {std::string(""), std::string("[]"), std::string("7"), head + "7}", head + "[]}",
+        head + R"(["<unk>"]})", head + R"(["<unk>", "<|endoftext|>", "ab"]})",
+        head + R"(["<unk>", "<|endoftext|>", ""]})", head + R"(["<unk>", "<|endoftext|>", "a", "a"]})",
+        head + R"(["<unk>", "<|endoftext|>", 3]})", head + R"(["a", "<|endoftext|>"]})",
+        std::string(R"({"format": "zhgpt-vocab", "version": 2, "tokens": ["<unk>", "<|endoftext|>"]})")}) {
     EXPECT_THROW(Vocabulary::load(write("vocab.json", bad)), DataError) << bad;
   }
   EXPECT_EQ(Vocabulary::load(write("vocab.json", head + R"(["<unk>", "<|endoftext|>", "a"]})")).size(), 3);

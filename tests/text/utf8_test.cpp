@@ -28,10 +28,22 @@ struct Invalid {
 
 TEST(Utf8, InvalidSequencesAreMaximalSubparts) {
   const Invalid cases[] = {
-      {"\x80", 0, 1},          {"a\xBF", 1, 1},             {"\xC0\xAF", 0, 1},         {"\xC1\xBF", 0, 1},
-      {"\xE0\x9F\xBF", 0, 1},  {"\xED\xA0\x80", 0, 1},      {"\xF0\x8F\xBF\xBF", 0, 1}, {"\xF4\x90\x80\x80", 0, 1},
-      {"\xF5\x80\x80\x80", 0, 1}, {"\xFF", 0, 1},           {"中\xE4\xBD", 3, 2},       {"\xE4\xBDx", 0, 2},
-      {"\xF0\x9F\x98", 0, 3},  {"\xF0\x9F\x98z", 0, 3},     {"\xC3", 0, 1},             {"\xE4\xE4\xB8\xAD", 0, 1},
+      {"\x80", 0, 1},
+      {"a\xBF", 1, 1},
+      {"\xC0\xAF", 0, 1},
+      {"\xC1\xBF", 0, 1},
+      {"\xE0\x9F\xBF", 0, 1},
+      {"\xED\xA0\x80", 0, 1},
+      {"\xF0\x8F\xBF\xBF", 0, 1},
+      {"\xF4\x90\x80\x80", 0, 1},
+      {"\xF5\x80\x80\x80", 0, 1},
+      {"\xFF", 0, 1},
+      {"中\xE4\xBD", 3, 2},
+      {"\xE4\xBDx", 0, 2},
+      {"\xF0\x9F\x98", 0, 3},
+      {"\xF0\x9F\x98z", 0, 3},
+      {"\xC3", 0, 1},
+      {"\xE4\xE4\xB8\xAD", 0, 1},
   };
   for (const Invalid& c : cases) {
     std::u32string out;

@@ -1,5 +1,6 @@
 // A zoo of corpora, each with its exact outcome: documents and counts, or the error's kind and what it says.
-// TextTest::corpus reads each in pieces of 1, 2, 3, 7, 64 and 256 Ki bytes and holds the results against each other.
+// TextTest::corpus reads each in pieces of 1, 2, 3, 7, 64 and 256 Ki bytes and holds the results against each
+// other.
 #include <sys/stat.h>
 
 #include "text_test.h"
@@ -35,11 +36,13 @@ TEST_F(Zoo, OneCharacter) {
 }
 
 TEST_F(Zoo, MarkAtTheStartOnly) {
-  EXPECT_EQ(corpus({write("a.txt", "\xEF\xBB\xBF中\xEF\xBB\xBF文")}).documents, Documents{"中\xEF\xBB\xBF文"});
+  EXPECT_EQ(corpus({write("a.txt", "\xEF\xBB\xBF中\xEF\xBB\xBF文")}).documents,
+            Documents{"中\xEF\xBB\xBF文"});
 }
 
 TEST_F(Zoo, LineEndsBecomeLf) {
-  EXPECT_EQ(corpus({write("a.txt", "一\r\n二\r三\n四\r\r\n五")}).documents, Documents{"一\n二\n三\n四\n\n五"});
+  EXPECT_EQ(corpus({write("a.txt", "一\r\n二\r三\n四\r\r\n五")}).documents,
+            Documents{"一\n二\n三\n四\n\n五"});
 }
 
 TEST_F(Zoo, ControlCharactersAreDroppedAndCounted) {
@@ -49,11 +52,13 @@ TEST_F(Zoo, ControlCharactersAreDroppedAndCounted) {
 }
 
 TEST_F(Zoo, InvalidUtf8IsAnErrorAtItsPlace) {
-  const struct { std::string bytes, found; } cases[] = {{"\x80", "80"},
-                                                        {"\xC0\xAF", "C0"},
-                                                        {"\xED\xA0\x80", "ED"},
-                                                        {"\xF4\x90\x80\x80", "F4"},
-                                                        {"\xE4\xB8", "E4 B8"}};
+  const struct {
+    std::string bytes, found;
+  } cases[] = {{"\x80", "80"},
+               {"\xC0\xAF", "C0"},
+               {"\xED\xA0\x80", "ED"},
+               {"\xF4\x90\x80\x80", "F4"},
+               {"\xE4\xB8", "E4 B8"}};
   for (const auto& c : cases) {
     // 春眠 / 不觉 CRLF / 曉, then the invalid bytes at byte 6+1+6+2+3 = 18 of line 3.
     const Read read = corpus({write("a.txt", "春眠\n不觉\r\n晓" + c.bytes + "\n处处闻啼鸟")});
@@ -130,7 +135,8 @@ TEST_F(Zoo, Gb18030OfFourBytes) {
 }
 
 TEST_F(Zoo, InvalidGbkIsAnErrorAtItsPlace) {
-  EXPECT_ERROR(corpus({write("a.txt", kGbk + "\xFF\n" + kGbk)}), "data", "a.txt:2: byte 49: FF is not valid GB18030");
+  EXPECT_ERROR(corpus({write("a.txt", kGbk + "\xFF\n" + kGbk)}), "data",
+               "a.txt:2: byte 49: FF is not valid GB18030");
 }
 
 TEST_F(Zoo, Big5) {
@@ -141,6 +147,16 @@ TEST_F(Zoo, Big5) {
   const Read read = corpus({write("a.txt", bytes)});
   EXPECT_EQ(read.documents, Documents{"春眠不覺曉，處處聞啼鳥。夜來風雨聲，花落知多少。"});
   EXPECT_EQ(read.report.encodings, std::vector<std::string>{"BIG5-HKSCS"});
+}
+
+TEST_F(Zoo, Big5HkscsEndsWithACodeOfTwoCharacters) {
+  TextConfig text;
+  text.encoding = "BIG5-HKSCS";
+  for (std::size_t n = 1020; n < 1030; ++n) {  // around the size of the converter's buffer
+    const std::string letters(n, 'x');
+    EXPECT_EQ(corpus_by({write("a.txt", letters + "\x88\x62")}, text, kChunkBytes).documents,
+              Documents{letters + "\u00CA\u0304"});
+  }
 }
 
 TEST_F(Zoo, Utf16WithAndWithoutMark) {
@@ -163,10 +179,11 @@ TEST_F(Zoo, NearlyUtf8IsDamagedUtf8AndNeverAnotherEncoding) {
   for (int i = 0; i < 50; ++i) text += kText + "\n";
   for (const std::string& bad : {"\xB4\xBA"s, "\xFF"s, "\x80"s, "\xC4\xE3\xBA\xC3"s}) {
     const Read read = corpus({write("a.txt", text + bad + text)});
-    EXPECT_ERROR(read, "data", "a.txt:101: byte " + std::to_string(text.size()), "is not valid UTF-8"s);
+    EXPECT_ERROR(read, "data", "a.txt:101: byte " + std::to_string(text.size()), "is not valid UTF-8. Mend"s);
   }
   // English with a NUL and a bad byte looks like Han when read as UTF-16.
-  EXPECT_ERROR(corpus({write("a.txt", "this is plain text\0 with \xFF in it, Bush hid the facts"s)}), "data", "UTF-8");
+  EXPECT_ERROR(corpus({write("a.txt", "this is plain text\0 with \xFF in it, Bush hid the facts"s)}), "data",
+               "UTF-8");
 }
 
 TEST_F(Zoo, AsciiStaysAsciiWithAStrayNul) {
@@ -185,7 +202,8 @@ TEST_F(Zoo, EncodingByName) {
 
 TEST_F(Zoo, EmojiJoinersAndTheSupplementaryPlane) {
   const std::string text = "𠮷野家👨‍👩‍👧が\u00E9";
-  EXPECT_EQ(corpus({write("a.txt", "𠮷野家👨‍👩‍👧か\u3099e\u0301")}).documents, Documents{text});
+  EXPECT_EQ(corpus({write("a.txt", "𠮷野家👨‍👩‍👧か\u3099e\u0301")}).documents,
+            Documents{text});
 }
 
 TEST_F(Zoo, OneLongLine) {
@@ -196,29 +214,37 @@ TEST_F(Zoo, OneLongLine) {
 }
 
 TEST_F(Zoo, Jsonl) {
-  const Read read = corpus({write("a.jsonl", "\xEF\xBB\xBF{\"title\": \"x\", \"text\": \"一\\n\\n二\"}\r\n\n"
-                                             "{\"text\": \"\\ud842\\udfb7\\u4e2d\\r\\n\\u0000文\", \"n\": {\"text\": \"no\"}}\n"
-                                             "{\"text\": \"  \"}\n"
-                                             "{\"text\": \"first\", \"text\": \"last\"}")});
+  const Read read =
+      corpus({write("a.jsonl",
+                    "\xEF\xBB\xBF{\"title\": \"x\", \"text\": \"一\\n\\n二\"}\r\n\n"
+                    "{\"text\": \"\\ud842\\udfb7\\u4e2d\\r\\n\\u0000文\", \"n\": {\"text\": \"no\"}}\n"
+                    "{\"text\": \"  \"}\n"
+                    "{\"text\": \"first\", \"text\": \"last\"}")});
   EXPECT_EQ(read.documents, (Documents{"一\n\n二", "𠮷中\n文", "last"})) << read.error;
   EXPECT_EQ(read.report.dropped_controls, 1);
 }
 
 TEST_F(Zoo, JsonlErrorsNameTheLine) {
   const std::string good = "{\"text\": \"一\"}\n\n";
-  EXPECT_ERROR(corpus({write("a.jsonl", good + "{\"text\": \"二\"\n")}), "data", "a.jsonl:3", "not valid JSON");
-  EXPECT_ERROR(corpus({write("a.jsonl", good + "{\"text\": \"\\ud800\"}\n")}), "data", "a.jsonl:3", "not valid JSON");
-  EXPECT_ERROR(corpus({write("a.jsonl", good + "{\"text\": 1}")}), "data", "a.jsonl:3", "\"text\"", "--text-field");
-  EXPECT_ERROR(corpus({write("a.jsonl", good + "{\"n\": {\"text\": \"二\"}}")}), "data", "a.jsonl:3", "\"text\"");
+  EXPECT_ERROR(corpus({write("a.jsonl", good + "{\"text\": \"二\"\n")}), "data", "a.jsonl:3",
+               "not valid JSON");
+  EXPECT_ERROR(corpus({write("a.jsonl", good + "{\"text\": \"\\ud800\"}\n")}), "data", "a.jsonl:3",
+               "not valid JSON");
+  EXPECT_ERROR(corpus({write("a.jsonl", good + "{\"text\": 1}")}), "data", "a.jsonl:3", "\"text\"",
+               "--text-field");
+  EXPECT_ERROR(corpus({write("a.jsonl", good + "{\"n\": {\"text\": \"二\"}}")}), "data", "a.jsonl:3",
+               "\"text\"");
   EXPECT_ERROR(corpus({write("a.jsonl", good + "[\"text\"]")}), "data", "a.jsonl:3", "object");
   EXPECT_ERROR(corpus({write("a.jsonl", good + "{\"text\": \"\xFF\"}")}), "data", "a.jsonl:3: byte 27: FF");
   TextConfig text;
   text.text_field = "正文";
-  EXPECT_EQ(corpus({write("a.jsonl", "{\"正文\": \"一\", \"text\": \"二\"}")}, text).documents, Documents{"一"});
+  EXPECT_EQ(corpus({write("a.jsonl", "{\"正文\": \"一\", \"text\": \"二\"}")}, text).documents,
+            Documents{"一"});
 }
 
 TEST_F(Zoo, DeepJsonIsOnlyALine) {
-  const std::string deep = "{\"n\": " + std::string(100000, '[') + std::string(100000, ']') + ", \"text\": \"一\"}";
+  const std::string deep =
+      "{\"n\": " + std::string(100000, '[') + std::string(100000, ']') + ", \"text\": \"一\"}";
   EXPECT_EQ(corpus_by({write("a.jsonl", deep)}, {}, kChunkBytes).documents, Documents{"一"});
 }
 
@@ -246,7 +272,8 @@ TEST_F(Zoo, NoPermission) {
 }
 
 TEST_F(Zoo, DirectoriesInNaturalOrder) {
-  for (const char* name : {"c/p10.txt", "c/p2.txt", "c/p02.txt", "c/sub/p1.TXT", "c/.hidden.txt", "c/note.md", "c/p3.jsonl"}) {
+  for (const char* name :
+       {"c/p10.txt", "c/p2.txt", "c/p02.txt", "c/sub/p1.TXT", "c/.hidden.txt", "c/note.md", "c/p3.jsonl"}) {
     const bool is_jsonl = std::string(name).ends_with("jsonl");
     write(name, is_jsonl ? "{\"text\": \"" + std::string(name) + "\"}" : std::string(name));
   }
@@ -273,9 +300,21 @@ TEST_F(Zoo, TheSameFileTwiceIsReadOnce) {
 }
 
 TEST(NaturalOrder, NumbersByValueTheRestByBytes) {
-  const std::vector<std::string> sorted = {"", "01", "1", "2", "10", "99999999999999999999", "100000000000000000000", "B", "a", "a1b2", "a1b10", "中"};
+  const std::vector<std::string> sorted = {
+      "",  "01", "1",    "2",     "10", "99999999999999999999", "100000000000000000000",
+      "B", "a",  "a1b2", "a1b10", "中"};
   for (std::size_t i = 0; i < sorted.size(); ++i) {
-    for (std::size_t j = 0; j < sorted.size(); ++j) EXPECT_EQ(natural_less(sorted[i], sorted[j]), i < j) << i << " " << j;
+    for (std::size_t j = 0; j < sorted.size(); ++j)
+      EXPECT_EQ(natural_less(sorted[i], sorted[j]), i < j) << i << " " << j;
+  }
+}
+
+TEST_F(Zoo, AFileThatChangesWhileItIsReadIsAnError) {
+  const std::string path = write("a.txt", "春眠");
+  for (const std::string& now : {"春晓"s, "春"s}) {
+    write("a.txt", "春眠");
+    const auto change = [&](std::int64_t) { write("a.txt", now); };
+    EXPECT_THROW(Corpus(list_sources({path}, dir), {}, dir, change), DataError) << now;
   }
 }
 
@@ -297,7 +336,8 @@ TEST_F(Zoo, AutoIsBlocksFromTwentyOn) {
   EXPECT_EQ(many.documents[19], "题19\n  诗");
   EXPECT_EQ(many.documents[20], "一\n\n二");  // a record is one document
   // Blocks in records do not count.
-  const Read records = corpus({write("c.txt", blocks(19)), write("d.jsonl", "{\"text\": \"一\"}\n{\"text\": \"二\"}")});
+  const Read records =
+      corpus({write("c.txt", blocks(19)), write("d.jsonl", "{\"text\": \"一\"}\n{\"text\": \"二\"}")});
   EXPECT_EQ(records.report.document_rule, "file");
 }
 
