@@ -40,6 +40,16 @@ std::optional<std::size_t> first_bad_entry(std::span<const std::int32_t> code_po
   return std::nullopt;
 }
 
+// What the record holds for the token that vocab.json spells `text` at place `i`.
+std::optional<std::int32_t> entry_of(std::size_t i, const std::string& text) {
+  if (i == 0 && text == kUnknownName) return kUnknownMark;
+  if (i == 1 && text == kEndOfTextName) return kEndOfTextMark;
+  std::u32string characters;
+  decode_utf8(text, true, characters);
+  if (characters.size() != 1) return std::nullopt;
+  return static_cast<std::int32_t>(characters[0]);
+}
+
 template <class Failure>
 void check(std::span<const std::int32_t> code_points, const std::string& where) {
   const auto bad = first_bad_entry(code_points);
@@ -83,20 +93,12 @@ Vocabulary Vocabulary::load(const std::string& path) {
       !file["tokens"].is_array()) {
     throw DataError(tr(Msg::vocab_bad_file, path));
   }
-  std::vector<std::int32_t> code_points;
-  for (const nlohmann::json& token : file["tokens"]) {
-    const std::string text = token.is_string() ? token.get<std::string>() : "";
-    std::u32string characters;
-    decode_utf8(text, true, characters);
-    if (code_points.empty() && text == kUnknownName) {
-      code_points.push_back(kUnknownMark);
-    } else if (code_points.size() == 1 && text == kEndOfTextName) {
-      code_points.push_back(kEndOfTextMark);
-    } else if (characters.size() == 1) {
-      code_points.push_back(static_cast<std::int32_t>(characters[0]));
-    } else {
-      throw DataError(tr(Msg::vocab_bad, path, code_points.size(), token.dump()));
-    }
+  const nlohmann::json& tokens = file["tokens"];
+  std::vector<std::int32_t> code_points(tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const auto entry = tokens[i].is_string() ? entry_of(i, tokens[i].get<std::string>()) : std::nullopt;
+    if (!entry) throw DataError(tr(Msg::vocab_bad, path, i, tokens[i].dump()));
+    code_points[i] = *entry;
   }
   check<DataError>(code_points, path);
   return from_code_points(code_points);
