@@ -1,15 +1,19 @@
-// What simpler models need for the same text; see zhgpt/dataset.h. All of them first read `fit`, then predict each
-// token of `text` before they learn it.
+// What simpler models need for the same text; see zhgpt/dataset.h. All of them first read `fit`, then predict
+// each token of `text` before they learn it.
 //
 //   uniform   ln V
 //   unigram   p(x) = (n(x) + 1/2) / (N + V/2)                (R. Krichevsky, V. Trofimov, 1981)
-//   bigram    p(x|c) = (n(cx) + t(c) p(x)) / (n(c) + t(c)), t(c) the number of different tokens seen after c, p(x) the
-//             unigram (A. Moffat, "Implementing the PPM data compression scheme", 1990, method C, interpolated)
+//   bigram    p(x|c) = (n(cx) + t(c) p(x)) / (n(c) + t(c)), t(c) the number of different tokens seen after c,
+//   p(x) the
+//             unigram (A. Moffat, "Implementing the PPM data compression scheme", 1990, method C,
+//             interpolated)
 //   xz        the bytes that `text` adds to the LZMA2 stream of `fit`, as UTF-8 with a NUL for <|endoftext|>
 #include <lzma.h>
 
+#include <algorithm>
 #include <cmath>
 #include <new>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -92,7 +96,9 @@ class XzCounter {
   }
 
   static constexpr std::uint32_t kPreset = 6;
-  static constexpr std::int64_t kWindowBytes = 8 << 20;  // of preset 6: nothing further back is remembered
+  // Nothing further back is remembered: preset 6 has a window of 8 MiB, and a Chinese character takes three
+  // bytes.
+  static constexpr std::int64_t kWindowTokens = (8 << 20) / 3;
 
  private:
   static constexpr std::size_t kPieceBytes = 1 << 16;
@@ -115,7 +121,7 @@ class XzCounter {
 
 double xz_nats(const TokenArray& fit, const TokenArray& text, const Vocabulary& vocab) {
   XzCounter counter;
-  const std::int64_t begin = std::max<std::int64_t>(0, fit.count - XzCounter::kWindowBytes);
+  const std::int64_t begin = std::max<std::int64_t>(0, fit.count - XzCounter::kWindowTokens);
   const std::uint64_t before = counter.compress(fit, begin, vocab);
   const std::uint64_t after = counter.compress(text, 0, vocab);
   return static_cast<double>(after - before) * 8 * std::log(2.0) / static_cast<double>(text.count);

@@ -67,7 +67,10 @@ struct Corpus::Reading {
         keeps_blocks(config.document == "auto"),
         to(corpus.text_),
         cleaner(normal_form(config.normalize)),
-        whole(document_rule_of(config), [&corpus](DocumentRange range) { corpus.whole_.append({&range, 1}); }),
+        whole(document_rule_of(config),
+              [&corpus](DocumentRange range) {
+                corpus.whole_.append({&range, 1});
+              }),
         blocks({SplitAt::blank_line, {}}, [this, &corpus](DocumentRange range) {
           corpus.blocks_.append({&range, 1});
           text_blocks += in_text_file;
@@ -192,7 +195,8 @@ void Corpus::read_source(const Source& source, Reading& reading) {
   }
   ++reading.files_by_encoding[encoding];
   read_text(source, encoding, reading);
-  if (scanned && !scanned->same_content(identities_.back())) throw DataError(tr(Msg::corpus_changed, source.name));
+  if (scanned && !scanned->same_content(identities_.back()))
+    throw DataError(tr(Msg::corpus_changed, source.name));
 }
 
 void Corpus::read_text(const Source& source, const std::string& encoding, Reading& reading) {
@@ -238,8 +242,9 @@ void Corpus::read_text(const Source& source, const std::string& encoding, Readin
       if (reading.text.on_invalid == "error") {
         const std::int64_t offset = reader.identity().bytes - static_cast<std::int64_t>(rest.size());
         const std::string found = hex(rest.substr(0, step.invalid));
-        throw DataError(reading.guess.empty() ? tr(Msg::invalid_bytes, source.name, line, offset, found, encoding)
-                                              : tr(Msg::unknown_bytes, source.name, line, offset, found, reading.guess));
+        throw DataError(reading.guess.empty()
+                            ? tr(Msg::invalid_bytes, source.name, line, offset, found, encoding)
+                            : tr(Msg::unknown_bytes, source.name, line, offset, found, reading.guess));
       }
       if (reading.text.on_invalid == "replace") decoded += kReplacementCharacter;
       ++report_.invalid_sequences;

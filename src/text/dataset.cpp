@@ -20,7 +20,8 @@
 namespace zhgpt {
 namespace {
 
-// Raised when the same bytes and the same settings begin to give other tokens, so that older caches are not used.
+// Raised when the same bytes and the same settings begin to give other tokens, so that older caches are not
+// used.
 constexpr int kRulesVersion = 1;
 
 constexpr char32_t kDocumentEnd = kLastCharacter + 1;  // stands for <|endoftext|> beside characters
@@ -49,7 +50,9 @@ std::vector<std::int32_t> id_table(const Vocabulary& vocab) {
   return ids;
 }
 
-DType dtype_for(const Vocabulary& vocab) { return vocab.size() <= 1 << 16 ? DType::u16 : DType::i32; }
+DType dtype_for(const Vocabulary& vocab) {
+  return vocab.size() <= 1 << 16 ? DType::u16 : DType::i32;
+}
 
 // Fills a TokenArray of known length from the front.
 class TokenWriter {
@@ -171,7 +174,8 @@ std::optional<Dataset> dataset_from_cache(const Inputs& inputs, const std::strin
   try {
     TokenCache cache = read_token_cache(path);
     Progress progress(report, inputs.bytes());
-    const bool is_current = cache.rules == inputs.rules && same_sources(inputs.train, cache.train_sources, progress) &&
+    const bool is_current = cache.rules == inputs.rules &&
+                            same_sources(inputs.train, cache.train_sources, progress) &&
                             same_sources(inputs.val, cache.val_sources, progress);
     if (!is_current) return std::nullopt;
     cache.dataset.report.from_cache = true;
@@ -232,7 +236,8 @@ Dataset prepare_dataset(const std::vector<std::string>& paths, const TextConfig&
     add_report(dataset.report, val_corpus->report());
     dataset.fingerprint = text_hash(*val_corpus, dataset.fingerprint);
   }
-  const Split split = val_corpus ? kAllTraining : split_corpus(corpus, text.val_fraction, seed, dataset.report.notes);
+  const Split split =
+      val_corpus ? kAllTraining : split_corpus(corpus, text.val_fraction, seed, dataset.report.notes);
   SideCounts counts = count_tokens(corpus, split);
   if (val_corpus) {
     counts.val_tokens = val_corpus->tokens();
@@ -267,8 +272,8 @@ Dataset load_dataset(const std::string& run_dir, std::uint64_t fingerprint) {
   return std::move(cache.dataset);
 }
 
-TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConfig& text, const Vocabulary& vocab,
-                           CorpusReport* report) {
+TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConfig& text,
+                           const Vocabulary& vocab, CorpusReport* report) {
   const std::string scratch_directory = std::filesystem::temp_directory_path();
   Corpus corpus(list_sources(paths, scratch_directory), text, scratch_directory);
   const std::vector<std::int32_t> ids = id_table(vocab);

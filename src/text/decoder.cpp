@@ -12,9 +12,16 @@
 namespace zhgpt {
 namespace {
 
+std::string upper_case(std::string text) {
+  for (char& c : text) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return text;
+}
+
 class Utf8Decoder : public Decoder {
  public:
-  DecodeStep decode(std::string_view in, bool last, std::u32string& out) override { return decode_utf8(in, last, out); }
+  DecodeStep decode(std::string_view in, bool last, std::u32string& out) override {
+    return decode_utf8(in, last, out);
+  }
 };
 
 class IconvDecoder : public Decoder {
@@ -25,7 +32,8 @@ class IconvDecoder : public Decoder {
     const bool is_name = !encoding.empty() && encoding.find('/') == std::string::npos;
     if (is_name) descriptor_ = iconv_open(is_little ? "UTF-32LE" : "UTF-32BE", encoding.c_str());
     if (descriptor_ == kNone) throw ConfigError(tr(Msg::unknown_encoding, encoding));
-    unit_bytes_ = encoding.starts_with("UTF-16") ? 2 : encoding.starts_with("UTF-32") ? 4 : 1;
+    const std::string name = upper_case(encoding);
+    unit_bytes_ = name.starts_with("UTF-16") ? 2 : name.starts_with("UTF-32") ? 4 : 1;
   }
   IconvDecoder(const IconvDecoder&) = delete;
   IconvDecoder& operator=(const IconvDecoder&) = delete;
@@ -38,7 +46,7 @@ class IconvDecoder : public Decoder {
       if (error == EILSEQ) return {in.size() - rest.size(), std::min(unit_bytes_, rest.size())};
       if (error == EINVAL) return {in.size() - rest.size(), last ? rest.size() : 0};
     }
-    if (last) convert(nullptr, out);  // Big5-HKSCS keeps a letter back in case a mark follows it
+    if (last) convert(nullptr, out);  // of a Big5-HKSCS code that stands for two characters, the second
     return {in.size(), 0};
   }
 
@@ -65,10 +73,9 @@ class IconvDecoder : public Decoder {
 }  // namespace
 
 std::unique_ptr<Decoder> make_decoder(const std::string& encoding) {
-  std::string name;
-  for (const char c : encoding) name += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  const std::string name = upper_case(encoding);
   if (name == "UTF-8" || name == "UTF8") return std::make_unique<Utf8Decoder>();
-  return std::make_unique<IconvDecoder>(name);
+  return std::make_unique<IconvDecoder>(encoding);
 }
 
 }  // namespace zhgpt

@@ -1,7 +1,7 @@
 // Where documents begin and end in a stream of cleaned text.
 //
-// Each text comes in units: a file, or a record of a JSONL file, which is always one document. Blank lines at a
-// document's two ends do not belong to it; a document of nothing but blank lines is none.
+// Each text comes in units: a file, or a record of a JSONL file, which is always one document. Blank lines at
+// a document's two ends do not belong to it; a document of nothing but blank lines is none.
 #pragma once
 
 #include <cstdint>

@@ -20,11 +20,14 @@ constexpr std::array<Mark, 6> kMarks = {{{"\xEF\xBB\xBF"sv, "UTF-8"},
                                          {"\xFE\xFF"sv, "UTF-16BE"},
                                          {"\x84\x31\x95\x33"sv, "GB18030"}}};
 
-bool is_printable_ascii(unsigned c) { return (c >= 0x20 && c < 0x7F) || c == '\n' || c == '\r' || c == '\t'; }
+bool is_printable_ascii(unsigned c) {
+  return (c >= 0x20 && c < 0x7F) || c == '\n' || c == '\r' || c == '\t';
+}
 
 bool is_usual_in_chinese(unsigned unit) {
-  return is_printable_ascii(unit) || (unit >= 0x4E00 && unit <= 0x9FFF) || (unit >= 0x3000 && unit <= 0x303F) ||
-         (unit >= 0xFF00 && unit <= 0xFFEF) || (unit >= 0x2010 && unit <= 0x2026);
+  return is_printable_ascii(unit) || (unit >= 0x4E00 && unit <= 0x9FFF) ||
+         (unit >= 0x3000 && unit <= 0x303F) || (unit >= 0xFF00 && unit <= 0xFFEF) ||
+         (unit >= 0x2010 && unit <= 0x2026);
 }
 
 // The longest front of GB-family or Big5 bytes that ends between two characters.

@@ -1,4 +1,5 @@
-// XXH3 of bytes that come in pieces (Y. Collet, https://xxhash.com). Not for secrets: it finds damage, not malice.
+// XXH3 of bytes that come in pieces (Y. Collet, https://xxhash.com). Not for secrets: it finds damage, not
+// malice.
 #pragma once
 
 #include <xxhash.h>
@@ -17,7 +18,9 @@ class Hasher {
     reset();
   }
   void reset() { XXH3_64bits_reset_withSeed(state_.get(), seed_); }
-  void update(std::span<const std::byte> bytes) { XXH3_64bits_update(state_.get(), bytes.data(), bytes.size()); }
+  void update(std::span<const std::byte> bytes) {
+    XXH3_64bits_update(state_.get(), bytes.data(), bytes.size());
+  }
   std::uint64_t digest() const { return XXH3_64bits_digest(state_.get()); }
 
  private:

@@ -28,12 +28,14 @@ utf8proc_option_t decomposition(NormalForm form) {
                                         (form == NormalForm::nfkc ? UTF8PROC_COMPAT : 0));
 }
 
-// True when nothing before `c` can change it or be changed by it: its decomposition begins with a starter that is
-// never the second half of a composition. Such second halves are marks or medial and final Hangul letters.
+// True when nothing before `c` can change it or be changed by it: its decomposition begins with a starter
+// that is never the second half of a composition. Such second halves are marks or medial and final Hangul
+// letters.
 bool is_boundary(char32_t c, NormalForm form) {
   utf8proc_int32_t parts[32];
   int unused = 0;
-  const auto n = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts, 32, decomposition(form), &unused);
+  const auto n =
+      utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts, 32, decomposition(form), &unused);
   if (n < 1) return false;
   const utf8proc_property_t* first = utf8proc_get_property(parts[0]);
   const bool is_mark = first->category == UTF8PROC_CATEGORY_MN || first->category == UTF8PROC_CATEGORY_MC ||
@@ -72,7 +74,8 @@ void TextCleaner::push_character(char32_t c, std::u32string& out) {
     out += c;
     return;
   }
-  if (!run_.empty() && (run_.size() == kLongestRun || is_inert(c, form_) || is_boundary(c, form_))) flush_run(out);
+  if (!run_.empty() && (run_.size() == kLongestRun || is_inert(c, form_) || is_boundary(c, form_)))
+    flush_run(out);
   run_ += c;
 }
 
@@ -94,12 +97,13 @@ void TextCleaner::flush_run(std::u32string& out) {
   const auto size = static_cast<utf8proc_ssize_t>(utf8.size());
   // One character decomposes into at most 18 (Annex #15, section 9); sized for the worst run.
   std::vector<utf8proc_int32_t> characters(run_.size() * 18);
-  auto n = utf8proc_decompose(bytes, size, characters.data(), static_cast<utf8proc_ssize_t>(characters.size()),
-                              decomposition(form_));
+  auto n = utf8proc_decompose(bytes, size, characters.data(),
+                              static_cast<utf8proc_ssize_t>(characters.size()), decomposition(form_));
   const auto compose = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
   if (n > 0) n = utf8proc_normalize_utf32(characters.data(), n, compose);
   if (n < 0) throw DataError(utf8proc_errmsg(n));
-  for (utf8proc_ssize_t i = 0; i < n; ++i) out += static_cast<char32_t>(characters[static_cast<std::size_t>(i)]);
+  for (utf8proc_ssize_t i = 0; i < n; ++i)
+    out += static_cast<char32_t>(characters[static_cast<std::size_t>(i)]);
   run_.clear();
 }
 

@@ -1,8 +1,8 @@
 // From decoded characters to the text that is learned: line ends, control characters, Unicode normalisation.
 //
-// A stream: characters come in pieces of any size, and where the pieces are cut never shows in the result. Memory is
-// bounded: normalisation works on runs from one safe boundary to the next, and a run that goes on without one for
-// kLongestRun characters (nothing but combining marks) is normalised in parts of that length.
+// A stream: characters come in pieces of any size, and where the pieces are cut never shows in the result.
+// Memory is bounded: normalisation works on runs from one safe boundary to the next, and a run that goes on
+// without one for kLongestRun characters (nothing but combining marks) is normalised in parts of that length.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +40,8 @@ class TextCleaner {
   // Appends the rest and is ready for another text.
   void finish(std::u32string& out);
 
-  // Characters left out so far: controls other than LF and TAB (NUL too), and noncharacters (U+FFFE, U+FDD0 …), which
-  // Unicode reserves and no text contains.
+  // Characters left out so far: controls other than LF and TAB (NUL too), and noncharacters (U+FFFE, U+FDD0
+  // …), which Unicode reserves and no text contains.
   std::int64_t dropped() const { return dropped_; }
 
  private:

@@ -60,7 +60,8 @@ std::size_t ScratchFile::read(std::int64_t offset, std::span<std::byte> to) {
   flush();
   std::size_t done = 0;
   while (done < to.size()) {
-    const ssize_t n = pread(fd_, to.data() + done, to.size() - done, offset + static_cast<std::int64_t>(done));
+    const ssize_t n =
+        pread(fd_, to.data() + done, to.size() - done, offset + static_cast<std::int64_t>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw_scratch_failed(directory_);
     if (n == 0) break;

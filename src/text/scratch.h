@@ -1,7 +1,7 @@
 // ScratchFile: working room on disk that nobody else can see and that vanishes with the process.
 //
-// Created with a `.tmp-` name and unlinked at once. Appended to through a buffer, then read back forwards through a
-// window, so that memory stays the same however much is stored.
+// Created with a `.tmp-` name and unlinked at once. Appended to through a buffer, then read back forwards
+// through a window, so that memory stays the same however much is stored.
 #pragma once
 
 #include <cstddef>
@@ -41,12 +41,13 @@ class ScratchArray {
   void append(std::span<const T> values) { file_.append(std::as_bytes(values)); }
   std::int64_t size() const { return file_.bytes() / static_cast<std::int64_t>(sizeof(T)); }
 
-  // Calls use(span) for the values [begin, end) in order, in as many pieces as it takes. Quick when each call begins
-  // at or after where the last one did.
+  // Calls use(span) for the values [begin, end) in order, in as many pieces as it takes. Quick when each call
+  // begins at or after where the last one did.
   template <class Use>
   void read(std::int64_t begin, std::int64_t end, Use use) {
     while (begin < end) {
-      if (begin < window_begin_ || begin >= window_begin_ + static_cast<std::int64_t>(window_.size())) load(begin);
+      if (begin < window_begin_ || begin >= window_begin_ + static_cast<std::int64_t>(window_.size()))
+        load(begin);
       const auto window_end = window_begin_ + static_cast<std::int64_t>(window_.size());
       const auto n = static_cast<std::size_t>((end < window_end ? end : window_end) - begin);
       use(std::span<const T>(window_).subspan(static_cast<std::size_t>(begin - window_begin_), n));
@@ -59,7 +60,8 @@ class ScratchArray {
 
   void load(std::int64_t begin) {
     window_.resize(kWindowBytes / sizeof(T));
-    const std::size_t got = file_.read(begin * static_cast<std::int64_t>(sizeof(T)), std::as_writable_bytes(std::span(window_)));
+    const std::size_t got =
+        file_.read(begin * static_cast<std::int64_t>(sizeof(T)), std::as_writable_bytes(std::span(window_)));
     window_.resize(got / sizeof(T));
     window_begin_ = begin;
   }

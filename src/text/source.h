@@ -1,8 +1,8 @@
 // Sources: the files that a corpus consists of, in a fixed order, and their bytes.
 //
-// Only regular files and standard input ("-", copied to a scratch file first, so that it can be read twice like a
-// file). Bytes are read into fixed buffers; nothing is mapped, because a file that shrinks while mapped kills the
-// process.
+// Only regular files and standard input ("-", copied to a scratch file first, so that it can be read twice
+// like a file). Bytes are read into fixed buffers; nothing is mapped, because a file that shrinks while
+// mapped kills the process.
 #pragma once
 
 #include <cstdint>
@@ -43,12 +43,13 @@ struct SourceList {
   std::vector<std::string> notes;  // what was left out, for the user
 };
 
-// Files as given; directories as the .txt and .jsonl files in them, at any depth, in natural order, without hidden
-// ones. Empty files and a file that was already listed are left out with a note. Throws DataError when something
-// can not be used, or when nothing is left.
+// Files as given; directories as the .txt and .jsonl files in them, at any depth, in natural order, without
+// hidden ones. Empty files and a file that was already listed are left out with a note. Throws DataError when
+// something can not be used, or when nothing is left.
 SourceList list_sources(const std::vector<std::string>& paths, const std::string& scratch_directory);
 
-// Natural order: runs of digits by value (p2 before p10), all else by bytes; equal ones by bytes. Never the locale.
+// Natural order: runs of digits by value (p2 before p10), all else by bytes; equal ones by bytes. Never the
+// locale.
 bool natural_less(std::string_view a, std::string_view b);
 
 // Reads a source from its beginning to its end, hashing on the way.

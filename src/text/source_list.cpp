@@ -18,7 +18,9 @@ namespace {
 
 using FileId = std::pair<dev_t, ino_t>;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // The run of digits at the front of `text`, which is cut off it; without leading zeros.
 std::string_view take_number(std::string_view& text) {
@@ -57,12 +59,13 @@ std::string extension_of(const std::string& path) {
 
 struct stat stat_of(const std::string& path) {
   struct stat info {};
-  if (stat(path.c_str(), &info) != 0) throw DataError(tr(Msg::corpus_cannot_open, path, std::strerror(errno)));
+  if (stat(path.c_str(), &info) != 0)
+    throw DataError(tr(Msg::corpus_cannot_open, path, std::strerror(errno)));
   return info;
 }
 
-// The .txt and .jsonl files under `directory`. `above` holds the directories that lead here: meeting one again means
-// that links go in a circle.
+// The .txt and .jsonl files under `directory`. `above` holds the directories that lead here: meeting one
+// again means that links go in a circle.
 void collect(const std::string& directory, std::vector<FileId> above, std::vector<std::string>& files) {
   const struct stat info = stat_of(directory);
   const FileId id{info.st_dev, info.st_ino};

@@ -1,9 +1,10 @@
 // Split: which part of a corpus is for validation.
 //
-// A document is, when the XXH3 of its text, keyed by the seed, lies in the lowest val_fraction of all hashes: equal
-// documents fall on the same side and neither order nor neighbours matter. Where chance leaves a side empty, the
-// documents with the lowest hash become validation, or those with the highest training. With fewer than
-// kFewestDocuments documents, or when all are equal, validation is the last val_fraction of the token stream.
+// A document is, when the XXH3 of its text, keyed by the seed, lies in the lowest val_fraction of all hashes:
+// equal documents fall on the same side and neither order nor neighbours matter. Where chance leaves a side
+// empty, the documents with the lowest hash become validation, or those with the highest training. With fewer
+// than kFewestDocuments documents, or when all are equal, validation is the last val_fraction of the token
+// stream.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,8 @@ struct Split {
   std::int64_t first_validation_token = std::numeric_limits<std::int64_t>::max();
 
   bool in_validation(std::int64_t document, std::int64_t token) const {
-    return documents.empty() ? token >= first_validation_token : documents[static_cast<std::size_t>(document)];
+    return documents.empty() ? token >= first_validation_token
+                             : documents[static_cast<std::size_t>(document)];
   }
 };
 

@@ -36,7 +36,9 @@ struct Header {
 };
 static_assert(sizeof(Header) == 64);
 
-std::uint64_t hash_of(const Header& header) { return XXH3_64bits(&header, offsetof(Header, header_hash)); }
+std::uint64_t hash_of(const Header& header) {
+  return XXH3_64bits(&header, offsetof(Header, header_hash));
+}
 
 json to_json(const std::vector<SourceIdentity>& sources) {
   json list = json::array();
@@ -49,14 +51,16 @@ json to_json(const std::vector<SourceIdentity>& sources) {
 std::vector<SourceIdentity> sources_of(const json& list) {
   std::vector<SourceIdentity> sources;
   for (const json& item : list) {
-    sources.push_back({item.at(0), item.at(1).get<bool>() ? SourceKind::jsonl : SourceKind::text, item.at(2), item.at(3)});
+    sources.push_back(
+        {item.at(0), item.at(1).get<bool>() ? SourceKind::jsonl : SourceKind::text, item.at(2), item.at(3)});
   }
   return sources;
 }
 
 class CacheFile {
  public:
-  explicit CacheFile(const std::string& path) : path_(path), fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  explicit CacheFile(const std::string& path)
+      : path_(path), fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
     struct stat info {};
     const bool is_usable = fd_ >= 0 && fstat(fd_, &info) == 0 && S_ISREG(info.st_mode);
     size_ = info.st_size;
@@ -111,11 +115,14 @@ void check_header(const CacheFile& file, const Header& header) {
   const std::int64_t tokens = (room - static_cast<std::int64_t>(header.record_bytes)) / width;
   at_most("training tokens", header.train_count, tokens);
   at_most("validation tokens", header.val_count, tokens - header.train_count);
-  file.expect("size", room, static_cast<std::int64_t>(header.record_bytes) + width * (header.train_count + header.val_count));
+  file.expect(
+      "size", room,
+      static_cast<std::int64_t>(header.record_bytes) + width * (header.train_count + header.val_count));
 }
 
 TokenArray read_tokens(CacheFile& file, DType dtype, std::int64_t count, Hasher& hash) {
-  TokenArray tokens{dtype, count, std::vector<std::byte>(static_cast<std::size_t>(count * dtype_bytes(dtype)))};
+  TokenArray tokens{dtype, count,
+                    std::vector<std::byte>(static_cast<std::size_t>(count * dtype_bytes(dtype)))};
   file.read(tokens.bytes);
   hash.update(tokens.bytes);
   return tokens;
@@ -123,7 +130,9 @@ TokenArray read_tokens(CacheFile& file, DType dtype, std::int64_t count, Hasher&
 
 }  // namespace
 
-std::string token_cache_path(const std::string& run_dir) { return run_dir + "/tokens.bin"; }
+std::string token_cache_path(const std::string& run_dir) {
+  return run_dir + "/tokens.bin";
+}
 
 void write_token_cache(const std::string& path, const TokenCache& cache) {
   const Dataset& dataset = cache.dataset;
@@ -142,7 +151,8 @@ void write_token_cache(const std::string& path, const TokenCache& cache) {
   header.fingerprint = dataset.fingerprint;
   header.record_bytes = text.size();
   Hasher hash;
-  const std::span<const std::byte> parts[] = {std::as_bytes(std::span(text)), dataset.train.bytes, dataset.val.bytes};
+  const std::span<const std::byte> parts[] = {std::as_bytes(std::span(text)), dataset.train.bytes,
+                                              dataset.val.bytes};
   std::int64_t bytes = sizeof header;
   for (const auto part : parts) {
     hash.update(part);
@@ -159,7 +169,8 @@ void write_token_cache(const std::string& path, const TokenCache& cache) {
 
 TokenCache read_token_cache(const std::string& path) {
   CacheFile file(path);
-  if (file.size() < static_cast<std::int64_t>(sizeof(Header))) file.damaged("size", file.size(), sizeof(Header));
+  if (file.size() < static_cast<std::int64_t>(sizeof(Header)))
+    file.damaged("size", file.size(), sizeof(Header));
   Header header;
   file.read(std::as_writable_bytes(std::span(&header, 1)));
   check_header(file, header);

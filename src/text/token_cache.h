@@ -1,4 +1,5 @@
-// tokens.bin: a prepared dataset on disk, so that a second start need not prepare and a resume needs no corpus.
+// tokens.bin: a prepared dataset on disk, so that a second start need not prepare and a resume needs no
+// corpus.
 //
 // All numbers little endian.
 //     0  "ZHGPTTOK"             32  fingerprint of the text, u64
@@ -27,8 +28,8 @@ struct TokenCache {
 std::string token_cache_path(const std::string& run_dir);
 void write_token_cache(const std::string& path, const TokenCache& cache);  // throws IoError
 
-// Throws DataError when the file is not there or is not exactly what was written, before anything is allocated that
-// the file's own size does not warrant.
+// Throws DataError when the file is not there or is not exactly what was written, before anything is
+// allocated that the file's own size does not warrant.
 TokenCache read_token_cache(const std::string& path);
 
 }  // namespace zhgpt

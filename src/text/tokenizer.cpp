@@ -30,13 +30,24 @@ std::optional<std::size_t> first_bad_entry(std::span<const std::int32_t> code_po
   std::unordered_map<std::int32_t, std::size_t> seen;
   for (std::size_t i = 0; i < code_points.size(); ++i) {
     const std::int32_t c = code_points[i];
-    const bool fits = i == 0   ? c == kUnknownMark
-                      : i == 1 ? c == kEndOfTextMark
-                               : c >= 0 && is_scalar_value(static_cast<char32_t>(c)) && seen.emplace(c, i).second;
+    const bool fits = i == 0 ? c == kUnknownMark
+                      : i == 1
+                          ? c == kEndOfTextMark
+                          : c >= 0 && is_scalar_value(static_cast<char32_t>(c)) && seen.emplace(c, i).second;
     if (!fits) return i;
   }
   if (code_points.size() < 2) return code_points.size();
   return std::nullopt;
+}
+
+// What the record holds for the token that vocab.json spells `text` at place `i`.
+std::optional<std::int32_t> entry_of(std::size_t i, const std::string& text) {
+  if (i == 0 && text == kUnknownName) return kUnknownMark;
+  if (i == 1 && text == kEndOfTextName) return kEndOfTextMark;
+  std::u32string characters;
+  decode_utf8(text, true, characters);
+  if (characters.size() != 1) return std::nullopt;
+  return static_cast<std::int32_t>(characters[0]);
 }
 
 template <class Failure>
@@ -73,26 +84,21 @@ Vocabulary Vocabulary::from_code_points(std::span<const std::int32_t> code_point
 }
 
 Vocabulary Vocabulary::load(const std::string& path) {
-  const nlohmann::json file = nlohmann::json::parse(read_text_file(path), nullptr, /*allow_exceptions=*/false);
-  const auto is = [&](const char* key, const nlohmann::json& value) { return file.contains(key) && file[key] == value; };
+  const nlohmann::json file =
+      nlohmann::json::parse(read_text_file(path), nullptr, /*allow_exceptions=*/false);
+  const auto is = [&](const char* key, const nlohmann::json& value) {
+    return file.contains(key) && file[key] == value;
+  };
   if (!file.is_object() || !is("format", "zhgpt-vocab") || !is("version", 1) || !file.contains("tokens") ||
       !file["tokens"].is_array()) {
     throw DataError(tr(Msg::vocab_bad_file, path));
   }
-  std::vector<std::int32_t> code_points;
-  for (const nlohmann::json& token : file["tokens"]) {
-    const std::string text = token.is_string() ? token.get<std::string>() : "";
-    std::u32string characters;
-    decode_utf8(text, true, characters);
-    if (code_points.empty() && text == kUnknownName) {
-      code_points.push_back(kUnknownMark);
-    } else if (code_points.size() == 1 && text == kEndOfTextName) {
-      code_points.push_back(kEndOfTextMark);
-    } else if (characters.size() == 1) {
-      code_points.push_back(static_cast<std::int32_t>(characters[0]));
-    } else {
-      throw DataError(tr(Msg::vocab_bad, path, code_points.size(), token.dump()));
-    }
+  const nlohmann::json& tokens = file["tokens"];
+  std::vector<std::int32_t> code_points(tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const auto entry = tokens[i].is_string() ? entry_of(i, tokens[i].get<std::string>()) : std::nullopt;
+    if (!entry) throw DataError(tr(Msg::vocab_bad, path, i, tokens[i].dump()));
+    code_points[i] = *entry;
   }
   check<DataError>(code_points, path);
   return from_code_points(code_points);
@@ -114,7 +120,8 @@ std::string Vocabulary::text(std::int32_t id) const {
   if (id == kEndOfTextId) return "";
   const bool is_known = id > kEndOfTextId && id < size();
   std::string utf8;
-  append_utf8(utf8, is_known ? static_cast<char32_t>(code_points_[static_cast<std::size_t>(id)]) : kReplacementCharacter);
+  append_utf8(utf8, is_known ? static_cast<char32_t>(code_points_[static_cast<std::size_t>(id)])
+                             : kReplacementCharacter);
   return utf8;
 }
 

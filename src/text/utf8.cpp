@@ -3,8 +3,8 @@
 namespace zhgpt {
 namespace {
 
-// What a first byte promises: how many bytes in all (0: none begins so) and the range of the second byte, which is
-// where overlong forms, surrogates and numbers above U+10FFFF show.
+// What a first byte promises: how many bytes in all (0: none begins so) and the range of the second byte,
+// which is where overlong forms, surrogates and numbers above U+10FFFF show.
 struct Lead {
   int length;
   unsigned char second_low, second_high;
@@ -38,7 +38,8 @@ DecodeStep decode_utf8(std::string_view in, bool last, std::u32string& out) {
     std::size_t got = 1;
     for (; got < static_cast<std::size_t>(lead.length) && i + got < in.size(); ++got) {
       const auto byte = static_cast<unsigned char>(in[i + got]);
-      const bool fits = got == 1 ? byte >= lead.second_low && byte <= lead.second_high : (byte & 0xC0) == 0x80;
+      const bool fits =
+          got == 1 ? byte >= lead.second_low && byte <= lead.second_high : (byte & 0xC0) == 0x80;
       if (!fits) return {i, got};
       character = character << 6 | (byte & 0x3F);
     }
