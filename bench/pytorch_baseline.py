@@ -22,14 +22,7 @@ import statistics
 import sys
 import time
 
-# layers, heads, embd, block, batch
-CONFIGS = {
-    "micro": (4, 4, 128, 64, 12),
-    "micro_b32": (4, 4, 128, 64, 32),
-    "t128": (4, 4, 128, 128, 12),
-    "t128_b32": (4, 4, 128, 128, 32),
-    "tiny": (6, 6, 384, 256, 4),
-}
+from configs import CONFIGS
 
 
 def parse_arguments():
@@ -47,7 +40,7 @@ def parse_arguments():
     parser.add_argument("--sample", type=int, default=0, metavar="CHARS", help="measure uncached sampling instead")
     parser.add_argument("--json", action="store_true", help="one JSON line")
     arguments = parser.parse_args()
-    for name, value in zip(("layers", "heads", "embd", "block", "batch"), CONFIGS[arguments.config]):
+    for name, value in CONFIGS[arguments.config].items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, value)
     return arguments
