@@ -1,7 +1,7 @@
 // Dataset: a corpus made ready for training: a vocabulary and two token streams, training and validation.
 //
 // Preparing streams the text once into a scratch file, whatever its size, then counts, splits and writes the token
-// cache (tokens.bin) beside the run. Documents go to validation by a hash of their text, so that the split does not
+// cache (corpus.tokens) beside the run. Documents go to validation by a hash of their text, so that the split does not
 // depend on file order and equal documents stay together; with fewer than 20 documents the tail of the text is
 // taken instead. `<|endoftext|>` follows each document.
 #pragma once
@@ -37,7 +37,7 @@ struct CorpusReport {
   std::vector<std::string> encodings;   // "GB18030 (3 files)"
   std::string document_rule;            // what `auto` settled on
   std::vector<std::string> notes;       // sentences: files left out, how the split was mended
-  bool from_cache = false;              // tokens.bin was used as it was
+  bool from_cache = false;              // corpus.tokens was used as it was
 };
 
 struct Dataset {
@@ -50,17 +50,18 @@ struct Dataset {
 // bytes done, bytes in all (0 when not known), called a few times a second from the calling thread.
 using ProgressFunction = std::function<void(std::int64_t done_bytes, std::int64_t total_bytes)>;
 
-// Reads `paths` (files, directories in natural order, or "-") by the rules of `text`, and leaves vocab.json and tokens.bin
-// in run_dir. When tokens.bin is already there and was made from the same bytes by the same rules, it is used
+// Reads `paths` (files, directories in natural order, or "-") by the rules of `text`, and leaves vocab.json and corpus.tokens
+// in run_dir. When corpus.tokens is already there and was made from the same bytes by the same rules, it is used
 // instead. Throws DataError with file, line and byte, IoError, or ConfigError.
 Dataset prepare_dataset(const std::vector<std::string>& paths, const TextConfig& text, std::uint64_t seed,
                         const std::string& run_dir, const ProgressFunction& progress = {});
 
-// The same from tokens.bin alone, checked by its hash. Throws DataError when it is missing, damaged or has another fingerprint.
+// The same from corpus.tokens alone, checked by its hash. Throws DataError when it is missing, damaged or has another fingerprint.
 Dataset load_dataset(const std::string& run_dir, std::uint64_t fingerprint);
 
-// How the sources of a run compare with what its tokens.bin was made from. Reads all of their bytes; changes nothing.
-enum class SourceState { same, changed, missing };
+// How the sources of a run compare with what its corpus.tokens was made from. Reads all of their bytes; changes nothing.
+// missing: a source is not where it was (or was standard input). no_cache: there is no whole corpus.tokens to compare.
+enum class SourceState { same, changed, missing, no_cache };
 SourceState compare_sources(const std::vector<std::string>& paths, const TextConfig& text, std::uint64_t seed,
                             const std::string& run_dir);
 

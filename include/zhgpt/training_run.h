@@ -1,6 +1,6 @@
 // TrainingRun: a Trainer in its run directory, with the clock, the logs and whoever watches.
 //
-// The directory holds config.toml, vocab.json, tokens.bin, metrics.jsonl, train.log, samples.txt, the checkpoints
+// The directory holds config.toml, vocab.json, corpus.tokens, metrics.jsonl, train.log, samples.txt, the checkpoints
 // epoch_000001.bin and step_00000500.bin, and two pointers, `latest` and `best`: one line each, a file name.
 #pragma once
 

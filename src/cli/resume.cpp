@@ -28,17 +28,13 @@ struct ResumeArguments {
 Dataset dataset_for(Config& config, const Checkpoint& checkpoint, const std::string& directory, bool corpus_changed) {
   const std::uint64_t fingerprint = parse_fingerprint(checkpoint.progress().get_quoted("corpus_fingerprint"));
   const auto seed = static_cast<std::uint64_t>(config.train.seed);
-  switch (compare_sources(corpus_paths(config), config.text, seed, directory)) {
-    case SourceState::same: break;
-    case SourceState::missing:
-      if (!corpus_changed) std::cerr << tr(Msg::corpus_gone, directory) << "\n";
-      break;
-    case SourceState::changed: {
-      if (!corpus_changed) throw DataError(tr(Msg::corpus_differs, directory));
-      break;
-    }
+  const SourceState sources = compare_sources(corpus_paths(config), config.text, seed, directory);
+  if (!corpus_changed) {
+    if (sources == SourceState::changed) throw DataError(tr(Msg::corpus_differs, directory));
+    if (sources == SourceState::missing) std::cerr << tr(Msg::corpus_gone, directory) << "\n";
+    if (sources == SourceState::no_cache) read_corpus(config, directory);  // made again, and judged by its fingerprint
+    return load_dataset(directory, fingerprint);
   }
-  if (!corpus_changed) return load_dataset(directory, fingerprint);
   const std::string vocab_path = directory + "/vocab.json";
   write_text_file(vocab_path, Vocabulary::from_code_points(checkpoint.vocab()).to_json());
   config.text.vocab = fs::absolute(vocab_path).lexically_normal().string();

@@ -20,6 +20,7 @@ void say_corpus(const Dataset& dataset) {
   for (const std::string& encoding : r.encodings) encodings += (encodings.empty() ? "" : ", ") + encoding;
   std::cerr << tr(Msg::corpus_read, r.files, megabytes(r.source_bytes), encodings, r.documents, r.document_rule) << "\n"
             << tr(Msg::corpus_split, dataset.train.count, dataset.val.count, dataset.vocab.size()) << "\n";
+  for (const std::string& note : r.notes) std::cerr << note << "\n";
   if (r.invalid_sequences > 0) std::cerr << tr(Msg::corpus_invalid, r.invalid_sequences) << "\n";
   if (r.dropped_controls > 0) std::cerr << tr(Msg::corpus_controls, r.dropped_controls) << "\n";
   if (r.unknown_train + r.unknown_val > 0) {

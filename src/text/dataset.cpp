@@ -1,9 +1,10 @@
-// Preparing a dataset: corpus -> split -> vocabulary -> token arrays -> tokens.bin. See zhgpt/dataset.h.
+// Preparing a dataset: corpus -> split -> vocabulary -> token arrays -> corpus.tokens. See zhgpt/dataset.h.
 #include "zhgpt/dataset.h"
 
 #include <utf8proc.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -168,16 +169,18 @@ bool same_sources(const SourceList& list, const std::vector<SourceIdentity>& kno
   return true;
 }
 
+bool made_from(const TokenCache& cache, const Inputs& inputs, Progress& progress) {
+  return cache.rules == inputs.rules && same_sources(inputs.train, cache.train_sources, progress) &&
+         same_sources(inputs.val, cache.val_sources, progress);
+}
+
 std::optional<Dataset> dataset_from_cache(const Inputs& inputs, const std::string& path,
                                           const ProgressFunction& report) {
   if (!std::filesystem::exists(path)) return std::nullopt;
   try {
     TokenCache cache = read_token_cache(path);
     Progress progress(report, inputs.bytes());
-    const bool is_current = cache.rules == inputs.rules &&
-                            same_sources(inputs.train, cache.train_sources, progress) &&
-                            same_sources(inputs.val, cache.val_sources, progress);
-    if (!is_current) return std::nullopt;
+    if (!made_from(cache, inputs, progress)) return std::nullopt;
     cache.dataset.report.from_cache = true;
     return std::move(cache.dataset);
   } catch (const DataError&) {
@@ -270,6 +273,25 @@ Dataset load_dataset(const std::string& run_dir, std::uint64_t fingerprint) {
   }
   cache.dataset.report.from_cache = true;
   return std::move(cache.dataset);
+}
+
+SourceState compare_sources(const std::vector<std::string>& paths, const TextConfig& text, std::uint64_t seed,
+                            const std::string& run_dir) {
+  const auto is_there = [](const std::string& path) { return path != "-" && std::filesystem::exists(path); };
+  for (const std::string& path : {text.val_corpus, text.vocab}) {
+    if (!path.empty() && !is_there(path)) return SourceState::missing;
+  }
+  if (!std::ranges::all_of(paths, is_there)) return SourceState::missing;
+  TokenCache cache;
+  try {
+    cache = read_token_cache(token_cache_path(run_dir));
+  } catch (const DataError&) {
+    return SourceState::no_cache;
+  }
+  const Inputs inputs = gather_inputs(paths, text, seed, run_dir);
+  const ProgressFunction quiet;
+  Progress progress(quiet, inputs.bytes());
+  return made_from(cache, inputs, progress) ? SourceState::same : SourceState::changed;
 }
 
 TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConfig& text,

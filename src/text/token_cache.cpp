@@ -131,7 +131,7 @@ TokenArray read_tokens(CacheFile& file, DType dtype, std::int64_t count, Hasher&
 }  // namespace
 
 std::string token_cache_path(const std::string& run_dir) {
-  return run_dir + "/tokens.bin";
+  return run_dir + "/corpus.tokens";
 }
 
 void write_token_cache(const std::string& path, const TokenCache& cache) {

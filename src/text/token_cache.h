@@ -1,4 +1,4 @@
-// tokens.bin: a prepared dataset on disk, so that a second start need not prepare and a resume needs no
+// corpus.tokens: a prepared dataset on disk, so that a second start need not prepare and a resume needs no
 // corpus.
 //
 // All numbers little endian.

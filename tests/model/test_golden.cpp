@@ -108,7 +108,7 @@ TEST_P(Golden, FiftyAdamWStepsFollowPyTorch) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cpu, Golden, ::testing::Values(DType::f32, DType::f64),
-                         [](const auto& info) { return std::string(dtype_name(info.param)); });
+                         [](const auto& param_info) { return std::string(dtype_name(param_info.param)); });
 
 }  // namespace
 }  // namespace zhgpt

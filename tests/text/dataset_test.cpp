@@ -1,4 +1,4 @@
-// Datasets: what the token streams hold, how the text is split, and what becomes of tokens.bin.
+// Datasets: what the token streams hold, how the text is split, and what becomes of corpus.tokens.
 #include "zhgpt/dataset.h"
 
 #include <algorithm>
@@ -155,10 +155,10 @@ TEST_F(DatasetTest, StandardInputAndWhatIsLeftBehind) {
   EXPECT_TRUE(prepare({path}).report.from_cache);  // the same bytes
   std::set<std::string> left;
   for (const auto& entry : std::filesystem::directory_iterator(run)) left.insert(entry.path().filename());
-  EXPECT_EQ(left, (std::set<std::string>{"tokens.bin", "vocab.json"}));
+  EXPECT_EQ(left, (std::set<std::string>{"corpus.tokens", "vocab.json"}));
 }
 
-// ---- tokens.bin
+// ---- corpus.tokens
 
 bool equal(const Dataset& a, const Dataset& b) {
   return a.train.bytes == b.train.bytes && a.val.bytes == b.val.bytes && a.fingerprint == b.fingerprint &&
@@ -211,7 +211,7 @@ TEST_F(DatasetTest, LoadingNeedsNoCorpus) {
 TEST_F(DatasetTest, EveryDamageIsFoundAndMended) {
   const std::string path = write("a.txt", poems(0, 30));
   const Dataset first = prepare({path});
-  const std::string file = run + "/tokens.bin", good = read(file);
+  const std::string file = run + "/corpus.tokens", good = read(file);
   const auto expect_damaged = [&](const std::string& bytes, std::size_t where) {
     std::ofstream(file, std::ios::binary) << bytes;
     EXPECT_THROW(load_dataset(run, first.fingerprint), DataError) << where;
