@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs the packages that zhgpt is built from, where they are missing. Debian 12 or Ubuntu 22.04 and later; asks
+# sudo when not root. With every package present it does nothing and needs neither root nor network.
+set -euo pipefail
+
+packages=(g++ cmake ninja-build pkg-config libutf8proc-dev libopenblas-dev libuchardet-dev libxxhash-dev
+  liblzma-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev fortunes-zh "$@")
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "Installing / 正在安装: ${missing[*]}" >&2
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "Run this as root once, or install: ${missing[*]}" >&2; exit 1; }
+  as_root=(sudo)
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { "${as_root[@]}" apt-get update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+       apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+  tail -n 20 "$log" >&2
+  echo "apt-get failed; see above. 安装失败，原因见上。" >&2
+  exit 1
+fi
