@@ -26,6 +26,13 @@ awk '
   }
   $0 == "%" { between = 1; next }
   $0 == "" { next }
+  # Both collections get one form of heading, "《title》" and "作者：name", without the years of birth and death.
+  /^题目/ { sub(/^题目(:|：)/, "") }
+  /^作者/ {
+    sub(/^作者(:|：)/, "作者：")
+    years = index($0, "（")
+    if (years) $0 = substr($0, 1, years - 1)
+  }
   {
     if (between && printed) print ""
     between = 0

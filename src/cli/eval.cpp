@@ -23,10 +23,19 @@ struct EvalArguments {
   int threads = 0;
 };
 
+// Columns line up by display width, whatever the language.
+void print_row(const std::string& name, const std::string& loss, const std::string& perplexity, const std::string& bits) {
+  constexpr int kFirst = 10, kOthers = 12;
+  const auto gap = [](const std::string& text, int columns) {
+    return std::string(static_cast<std::size_t>(std::max(1, columns - display_width(text))), ' ');
+  };
+  std::cout << name << gap(name, kFirst);
+  for (const std::string& cell : {loss, perplexity, bits}) std::cout << gap(cell, kOthers) << cell;
+  std::cout << "\n";
+}
+
 void print_row(const std::string& name, double loss) {
-  const int width = 16;
-  std::cout << name << std::string(static_cast<std::size_t>(std::max(1, width - display_width(name))), ' ')
-            << fixed(loss, 4) << "  " << fixed(std::exp(loss), 2) << "  " << fixed(loss / std::numbers::ln2, 4) << "\n";
+  print_row(name, fixed(loss, 4), fixed(std::exp(loss), 2), fixed(loss / std::numbers::ln2, 4));
 }
 
 int eval(const EvalArguments& arguments) {
@@ -40,7 +49,7 @@ int eval(const EvalArguments& arguments) {
   const Baselines b = compute_baselines({}, tokens, loaded.vocab);
 
   std::cerr << tr(Msg::evaluated_text, result.tokens, report.documents, report.unknown_val, loaded.checkpoint.path()) << "\n";
-  std::cout << tr(Msg::evaluation_header) << "\n";
+  print_row("", tr(Msg::column_loss), tr(Msg::column_perplexity), tr(Msg::column_bits));
   print_row(tr(Msg::row_model), result.loss);
   print_row(tr(Msg::row_uniform), b.uniform);
   print_row(tr(Msg::row_unigram), b.unigram);

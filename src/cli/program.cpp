@@ -53,7 +53,7 @@ void translate_help(CLI::App& app) {
   if (language() == Lang::zh) {
     formatter->label("Usage", "用法");
     formatter->label("Options", "选项");
-    formatter->label("OPTIONS", "[选项]");
+    formatter->label("OPTIONS", "选项");
     formatter->label("Positionals", "参数");
     formatter->label("Subcommands", "命令");
     formatter->label("SUBCOMMAND", "命令");

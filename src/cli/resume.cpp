@@ -72,7 +72,8 @@ int resume(const ResumeArguments& arguments) {
             << "\n";
   for (const std::string& change : changes) std::cerr << "  " << change << "\n";
   if (trainer.steps_done() >= trainer.total_steps()) {
-    throw ConfigError(tr(Msg::nothing_left, trainer.steps_done(), trainer.total_steps(), arguments.from_path));
+    throw ConfigError(tr(Msg::nothing_left, trainer.steps_done(), trainer.total_steps(), arguments.from_path,
+                         flags_for_longer(trainer)));
   }
   return run_training(trainer, dataset, directory);
 }

@@ -49,6 +49,17 @@ void say_baselines(double val_loss, const Dataset& dataset, RunView& view) {
 
 bool has_checkpoints(const std::string& directory) { return zhgpt::has_checkpoints(directory); }
 
+std::string flags_for_longer(Trainer& trainer) {
+  const TrainConfig& t = trainer.config().train;
+  std::string flags;
+  if (t.max_iters > 0) flags = "--max-iters " + to_text(2 * std::max(t.max_iters, trainer.steps_done()));
+  if (t.epochs > 0 || t.max_iters == 0) {
+    const auto epochs = static_cast<std::int64_t>(std::ceil(2 * trainer.epochs_after(trainer.steps_done())));
+    flags += (flags.empty() ? "" : " ") + std::string("--epochs ") + to_text(std::max<std::int64_t>(epochs, 2 * t.epochs));
+  }
+  return flags;
+}
+
 std::vector<std::string> corpus_paths(const Config& config) {
   std::vector<std::string> paths;
   const std::string& joined = config.text.corpus;
@@ -94,7 +105,7 @@ int run_training(Trainer& trainer, Dataset& dataset, const std::string& director
   const EvaluationState& e = trainer.evaluations();
   if (e.best_step >= 0) say_baselines(e.best_val_loss, dataset, view);
   if (outcome == TrainingRun::Outcome::time_up) view.say(tr(Msg::next_resume, directory));
-  view.say(tr(Msg::next_steps, directory));
+  view.say(tr(Msg::next_steps, directory, flags_for_longer(trainer)));
   return 0;
 }
 

@@ -16,6 +16,9 @@ Dataset read_corpus(const Config& config, const std::string& directory);
 // Trains to the end of the plan or to a signal, says how it went and what to do next; returns the exit code.
 int run_training(Trainer& trainer, Dataset& dataset, const std::string& directory);
 
+// The flags that double a run's plan: "--epochs 20" or, for one limited by steps, "--max-iters 600".
+std::string flags_for_longer(Trainer& trainer);
+
 bool has_checkpoints(const std::string& directory);
 
 }  // namespace zhgpt::cli
