@@ -98,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
         train_flag("UnknownShort", {"-x"}, "-x"),
         train_flag("VocabSizeIsNoFlag", {"--vocab-size", "99"}, "--vocab-size"),
         train_flag("MissingValue", {"--batch-size"}, "--batch-size"),
-        train_flag("EmptyValue", {"--batch-size="}, "batch_size"),
+        train_flag("EmptyValue", {"--batch-size="}, "--batch-size"),
         train_flag("EmptyWord", {"--batch-size", ""}, "batch_size"),
         train_flag("RepeatedFlag", {"--seed", "1", "--seed", "2"}, "--seed"),
         train_flag("LearningRateNaN", {"--learning-rate", "nan"}, "learning_rate: \"nan\""),
@@ -134,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(
     Settings, Refused,
     testing::Values(
         Refusal{"MissingFile", {"train", "CORPUS", "--config", "none.toml"}, "none.toml", 5},
-        Refusal{"EmptyFileName", {"train", "CORPUS", "--config", ""}, "config"},
+        Refusal{"EmptyFileName", {"train", "CORPUS", "--config", ""}, "no such file", 5},
         train_config("BadToml", "seed = 1\nn_layer 2\n", "c.toml:2: not valid TOML"),
         train_config("RepeatedKey", "seed = 1\nseed = 2\n", "c.toml:2: not valid TOML"),
         train_config("UnknownKey", "\n\nbatch_sise = 2\n", "c.toml:3: Unknown setting \"batch_sise\". Did you mean \"batch_size\"?"),
@@ -161,7 +161,7 @@ std::string trained_config(std::vector<std::string> flags, const TempDirectory& 
   flags.insert(flags.begin(), {"train", sample_corpus(), "-o", dir.file("out")});
   const ProcessResult result = run_program({.arguments = flags, .environment = std::move(environment)});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  return "\n" + read_file(dir.file("out/config.toml"));
+  return std::string("\n").append(read_file(dir.file("out/config.toml")));
 }
 
 void expect_line(const std::string& text, const std::string& line) {
