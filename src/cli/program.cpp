@@ -120,7 +120,8 @@ int parse_and_run(int argc, char** argv) {
   }
   const auto subs = app.get_subcommands();
   const CLI::App& at = subs.empty() ? app : *subs.front();
-  const std::vector<std::string> extras = app.remaining(true);
+  std::vector<std::string> extras = app.remaining(true);
+  std::erase(extras, "--");  // the mark that ends the flags is no argument
   if (!extras.empty()) return usage_error(describe_extra(at, extras.front()), subs.empty() ? "" : at.get_name());
   if (!action) {
     std::cerr << app.help();
