@@ -142,7 +142,9 @@ int run_program(int argc, char** argv) {
     return static_cast<int>(code);
   };
   try {
-    return parse_and_run(argc, argv);
+    const int code = parse_and_run(argc, argv);
+    if (!std::cout.flush()) throw IoError(tr(Msg::stdout_closed));  // the answer did not arrive
+    return code;
   } catch (const Interrupted& interrupted) {
     end_progress_line();
     std::cerr << tr(Msg::interrupted_before_training) << "\n";
