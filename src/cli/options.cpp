@@ -34,6 +34,7 @@ std::string environment_name(const ConfigField& field) {
 std::string value_text(const toml::node& node) {
   if (const auto* text = node.as_string()) return text->get();
   std::ostringstream out;
+  out << std::boolalpha;  // true is no number
   if (node.is_integer() || node.is_floating_point() || node.is_boolean()) node.visit([&](const auto& value) {
       if constexpr (toml::is_value<decltype(value)>) out << value.get();
     });
@@ -121,8 +122,8 @@ void ConfigOptions::apply_environment_and_flags(Config& config) const {
 
 Config ConfigOptions::resolve() const {
   Config config;
-  if (!preset_.empty()) config.apply_preset(preset_);
-  if (!config_file_.empty()) apply_toml(config, config_file_);
+  if (preset_) config.apply_preset(*preset_);
+  if (config_file_) apply_toml(config, *config_file_);
   apply_environment_and_flags(config);
   config.validate();
   return config;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,7 @@ class ConfigOptions {
   void apply_environment_and_flags(Config& config) const;
   std::vector<const ConfigField*> fields_;  // those that have a flag
   std::map<std::string, std::string> flags_;  // as they were given
-  std::string preset_, config_file_;
+  std::optional<std::string> preset_, config_file_;  // an empty name is a mistake, not an absence
 };
 
 bool is_resumable_field(const ConfigField& field);

@@ -120,7 +120,8 @@ int parse_and_run(int argc, char** argv) {
   }
   const auto subs = app.get_subcommands();
   const CLI::App& at = subs.empty() ? app : *subs.front();
-  const std::vector<std::string> extras = app.remaining(true);
+  std::vector<std::string> extras = app.remaining(true);
+  std::erase(extras, "--");  // the mark that ends the flags is no argument
   if (!extras.empty()) return usage_error(describe_extra(at, extras.front()), subs.empty() ? "" : at.get_name());
   if (!action) {
     std::cerr << app.help();
@@ -141,7 +142,9 @@ int run_program(int argc, char** argv) {
     return static_cast<int>(code);
   };
   try {
-    return parse_and_run(argc, argv);
+    const int code = parse_and_run(argc, argv);
+    if (!std::cout.flush()) throw IoError(tr(Msg::stdout_closed));  // the answer did not arrive
+    return code;
   } catch (const Interrupted& interrupted) {
     end_progress_line();
     std::cerr << tr(Msg::interrupted_before_training) << "\n";

@@ -116,7 +116,7 @@ void add_sample(CLI::App& app, Action& action) {
   add("--top-p", a->options.top_p, Msg::help_top_p, "X");
   add("--min-p", a->options.min_p, Msg::help_min_p, "X");
   add("--repeat-penalty", a->options.repeat_penalty, Msg::help_repeat_penalty, "X");
-  add("--seed", a->options.seed, Msg::help_seed, "N");
+  add("--seed", a->options.seed, Msg::help_seed, "N")->check(CLI::NonNegativeNumber);  // or -1 would wrap
   verb->add_flag("--greedy", a->greedy, tr(Msg::help_greedy))->group(tr(Msg::group_sampling));
   verb->add_flag("--no-interactive", a->no_interactive, tr(Msg::help_no_interactive))->group(tr(Msg::group_general));
   verb->add_option("--from", a->which, tr(Msg::help_from))->type_name("last|best|epoch:N")->default_str(a->which)->group(tr(Msg::group_general));

@@ -1,0 +1,96 @@
+// Stopping: a signal saves and can be gone on from; a second one does not wait; one directory has one trainer.
+#include <signal.h>
+
+#include "cli/journey.h"
+
+namespace zhgpt::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kSteps = 1500;  // long enough that a signal after the first lines comes before the end
+
+class Signals : public Journey, public testing::WithParamInterface<int> {};
+
+TEST_P(Signals, SaveAndGoOnToTheStateOfAnUninterruptedRun) {
+  Process process(training(run(), kSteps));
+  ASSERT_TRUE(process.wait_for_file(run("metrics.jsonl"))) << process.wait().err;
+  process.send(GetParam());
+  const ProcessResult stopped = process.wait();
+  ASSERT_EQ(stopped.exit_code, 128 + GetParam()) << stopped.err;
+  EXPECT_TRUE(holds(stopped.err, "zhgpt resume " + run())) << stopped.err;
+  const Json middle = inspect(run());
+  EXPECT_GT(middle["step"], 0);
+  EXPECT_LT(middle["step"], kSteps);
+
+  const ProcessResult resumed = call({"resume", run()});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  ASSERT_EQ(run_program(training(file("whole"), kSteps)).exit_code, 0);
+  EXPECT_EQ(inspect(run())["step"], kSteps);
+  EXPECT_EQ(inspect(run())["state_hash"], inspect(file("whole"))["state_hash"]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, Signals, testing::Values(SIGINT, SIGTERM, SIGHUP));
+
+TEST_F(Journey, ASecondSignalEndsAtOnce) {
+  Process process(training(run(), 1000000, {"--save-interval=50"}));
+  ASSERT_TRUE(process.wait_for_file(run("latest")));
+  process.send(SIGSTOP);  // both wait for it to go on, so that the second comes before anything is saved
+  process.send(SIGINT);
+  process.send(SIGTERM);
+  process.send(SIGCONT);
+  const ProcessResult result = process.wait();
+  EXPECT_TRUE(result.exit_code == 130 || result.exit_code == 143) << result.exit_code;  // the later one is not ours to say
+  EXPECT_FALSE(holds(result.err, "Stopped as asked")) << result.err;
+  EXPECT_EQ(call({"inspect", run()}).exit_code, 0) << "what was saved before is whole";
+}
+
+TEST_F(Journey, ASignalBeforeTrainingHasNothingToSave) {
+  Invocation invocation = training(run(), 10);
+  invocation.arguments[1] = "-";  // the corpus is standard input, which never comes
+  invocation.stdin_is_open_pipe = true;
+  Process process(invocation);
+  ASSERT_TRUE(process.wait_for_file(run()));
+  process.send(SIGINT);
+  const ProcessResult result = process.wait();
+  EXPECT_EQ(result.exit_code, 130) << result.err;
+  EXPECT_TRUE(holds(result.err, "nothing to save")) << result.err;
+  for (const auto& [name, bytes] : contents(run())) EXPECT_FALSE(name.ends_with(".bin")) << name;
+}
+
+TEST_F(Journey, KillLosesNothingThatWasSaved) {
+  Process process(training(run(), kSteps, {"--save-interval=20"}));
+  ASSERT_TRUE(process.wait_for_file(run("latest")));
+  process.send(SIGKILL);
+  EXPECT_EQ(process.wait().signal, SIGKILL);
+  EXPECT_EQ(inspect(run())["step"].get<std::int64_t>() % 20, 0);
+  ASSERT_EQ(call({"resume", run()}).exit_code, 0);
+  ASSERT_EQ(run_program(training(file("whole"), kSteps, {"--save-interval=20"})).exit_code, 0);
+  EXPECT_EQ(inspect(run())["state_hash"], inspect(file("whole"))["state_hash"]);
+}
+
+TEST_F(Journey, OneDirectoryHasOneTrainer) {
+  Process process(training(run(), 1000000));
+  ASSERT_TRUE(process.wait_for_file(run("metrics.jsonl")));
+  const ProcessResult second = run_program(training(run(), 10));
+  EXPECT_EQ(second.exit_code, 8) << second.err;
+  EXPECT_TRUE(holds(second.err, "in use by process")) << second.err;
+  EXPECT_EQ(call({"resume", run()}).exit_code, 8);
+  process.send(SIGTERM);
+  EXPECT_EQ(process.wait().exit_code, 143);
+}
+
+TEST_F(Journey, SamplingWhileTrainingGoesOn) {
+  Process process(training(run(), 1000000, {"--save-interval=10"}));
+  ASSERT_TRUE(process.wait_for_file(run("latest")));
+  for (int i = 0; i < 10; ++i) {
+    const ProcessResult sample = call({"sample", run(), "-p", "天", "-n", "5"});
+    EXPECT_EQ(sample.exit_code, 0) << sample.err;
+    EXPECT_EQ(sample.err, "");
+  }
+  process.send(SIGINT);
+  EXPECT_EQ(process.wait().exit_code, 130);
+}
+
+}  // namespace
+}  // namespace zhgpt::test
