@@ -37,8 +37,8 @@ TEST(Config, RoundTripThroughText) {
   EXPECT_EQ(back.train.learning_rate, 0.1 + 0.2);
   EXPECT_EQ(back.text.corpus, config.text.corpus);
   EXPECT_EQ(config.to_key_values().entries().size(), config_fields().size());
-  const auto standard = Config().to_key_values();
-  for (const auto& [key, value] : config.to_key_values().entries()) EXPECT_NE(value, standard.get(key)) << key;
+  const KeyValues standard = Config().to_key_values(), record = config.to_key_values();
+  for (const auto& [key, value] : record.entries()) EXPECT_NE(value, standard.get(key)) << key;
 }
 
 TEST(Config, UnknownMissingAndDuplicateKeys) {

@@ -29,7 +29,9 @@ TEST(Parameters, DecayIsAPrefixOfExactlyTheMatrices) {
     EXPECT_EQ(spec.weight_decay, spec.offset < table.n_decay()) << spec.name;
     EXPECT_EQ(spec.offset % 64, 0) << spec.name;
     EXPECT_GE(spec.offset, end) << spec.name;
-    if (spec.weight_decay) EXPECT_LE(spec.offset + spec.numel, table.n_decay()) << spec.name;
+    if (spec.weight_decay) {
+      EXPECT_LE(spec.offset + spec.numel, table.n_decay()) << spec.name;
+    }
     end = spec.offset + spec.numel;
   }
   EXPECT_LE(end, table.flat_size());
@@ -80,7 +82,9 @@ TEST(Parameters, InitialValuesDoNotDependOnOtherTensors) {
       EXPECT_EQ(a[at], b[static_cast<std::size_t>(other.offset + i)]) << spec.name << '[' << i << ']';
       changed += a[at] != c[at];
     }
-    if (spec.shape.size() == 2) EXPECT_GT(changed, spec.numel * 9 / 10) << spec.name;
+    if (spec.shape.size() == 2) {
+      EXPECT_GT(changed, spec.numel * 9 / 10) << spec.name;
+    }
   }
 }
 

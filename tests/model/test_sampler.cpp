@@ -25,7 +25,8 @@ std::vector<float> logits_of(std::initializer_list<double> probabilities) {
 std::map<std::int32_t, double> frequencies(const std::vector<float>& logits, const SamplingOptions& options,
                                            const std::vector<std::int32_t>& recent = {}) {
   std::map<std::int32_t, double> out;
-  for (std::uint64_t i = 0; i < kDraws; ++i) out[choose_token(logits, recent, options, 0, i)] += 1.0 / kDraws;
+  for (std::uint64_t i = 0; i < kDraws; ++i) out[choose_token(logits, recent, options, 0, i)] += 1;
+  for (auto& [id, count] : out) count /= kDraws;
   return out;
 }
 
