@@ -98,6 +98,7 @@ std::int64_t KeyValues::get_integer(std::string_view key) const { return parse_i
 double KeyValues::get_real(std::string_view key) const {
   const std::string& text = get(key);
   if (text == "inf") return HUGE_VAL;  // a best loss before any evaluation
+  if (text == "nan" || text == "-nan") return std::nan("");  // the loss of a step that was skipped
   return parse_real(text, key);
 }
 

@@ -1,0 +1,205 @@
+// A run in its directory: which files appear, which go, and when it stops.
+#include <atomic>
+#include <optional>
+#include <set>
+
+#include "train/fixture.h"
+#include "zhgpt/atomic_file.h"
+#include "zhgpt/error.h"
+#include "zhgpt/training_run.h"
+
+namespace zhgpt {
+namespace {
+
+namespace fs = std::filesystem;
+using Outcome = TrainingRun::Outcome;
+using test::TrainerKit;
+
+struct Recorder : RunObserver {
+  void on_step(const StepReport& report, bool) override {
+    if (report.step == stop_at && signal) *signal = 15;
+  }
+  void on_evaluation(const EvaluationReport& report) override { evaluations.push_back(report); }
+  void on_saved(const std::string& path) override { saved.push_back(path); }
+  void on_sample(const std::string&) override { ++samples; }
+  void on_note(const std::string&) override {}
+  std::vector<EvaluationReport> evaluations;
+  std::vector<std::string> saved;
+  int samples = 0;
+  std::int64_t stop_at = -1;
+  std::atomic<int>* signal = nullptr;
+};
+
+RunId run_id(std::uint8_t first) {
+  RunId id{};
+  id[0] = first;
+  return id;
+}
+
+class Run : public ::testing::Test {
+ protected:
+  Run() {
+    config_.model.n_layer = 1;
+    config_.train.max_iters = 40;
+    config_.train.eval_interval = 10;
+    config_.train.save_interval = 10;
+    config_.train.log_interval = 1;
+  }
+  static Dataset text() { return test::made_up_dataset(81 * 8 + 1, 100, 24); }
+  std::string file(const std::string& name) const { return directory_.file(name); }
+  void make() {
+    kit_.emplace(config_, text());
+    (*kit_)->set_run_id(run_id(1));
+  }
+  Outcome run(std::int64_t stop_at = -1) {
+    if (!kit_) make();
+    std::atomic<int> signal{0};
+    recorder_ = Recorder();
+    recorder_.stop_at = stop_at;
+    recorder_.signal = &signal;
+    return TrainingRun(**kit_, directory_.path(), recorder_).run(signal);
+  }
+  void resume(const std::string& which = "last") {
+    kit_.reset();
+    kit_.emplace(open_run_checkpoint(directory_.path(), which), text());
+  }
+  std::set<std::string> names() const {
+    std::set<std::string> names;
+    for (const auto& entry : fs::directory_iterator(directory_.path())) names.insert(entry.path().filename().string());
+    return names;
+  }
+  std::set<std::string> checkpoints() const {
+    std::set<std::string> out;
+    for (const std::string& name : names()) {
+      if (name.ends_with(".bin")) out.insert(name);
+    }
+    return out;
+  }
+  std::string pointer(const std::string& name) const {
+    const std::string text = test::contents(file(name));
+    EXPECT_TRUE(text.ends_with('\n')) << name;
+    return text.substr(0, text.find('\n'));
+  }
+
+  test::TempDirectory directory_;
+  Config config_ = test::small_config();
+  std::optional<TrainerKit> kit_;
+  Recorder recorder_;
+};
+
+TEST_F(Run, LeavesItsFilesAndPointersThatOpen) {
+  EXPECT_EQ(run(), Outcome::finished);
+  for (const char* name : {"config.toml", "metrics.jsonl", "samples.txt", "latest", "best"}) {
+    EXPECT_TRUE(names().contains(name)) << name;
+  }
+  EXPECT_EQ(Config::from_key_values(KeyValues::parse(test::contents(file("config.toml")), "t")).train.max_iters, 40);
+  EXPECT_EQ(Checkpoint::open(file(pointer("latest"))).step(), 40);
+  const Checkpoint best = Checkpoint::open(file(pointer("best")));
+  EXPECT_EQ(best.step(), (*kit_)->evaluations().best_step);
+  EXPECT_EQ(best.progress().get_real("best_val_loss"), (*kit_)->evaluations().best_val_loss);
+  EXPECT_EQ(open_run_checkpoint(directory_.path(), "last").step(), 40);
+  EXPECT_EQ(open_run_checkpoint(directory_.path(), "best").step(), best.step());
+  EXPECT_EQ(recorder_.evaluations.size(), 4u);
+  EXPECT_EQ(recorder_.samples, 4);
+}
+
+TEST_F(Run, RotationKeepsTheNewestAndTheBestAndTouchesNothingElse) {
+  TrainerKit other(config_, text());
+  other->set_run_id(run_id(2));
+  save_checkpoint(file("step_00000002.bin"), other->snapshot());
+  write_text_file(file("step_00000003.bin"), "not a checkpoint\n");
+  write_text_file(file("notes.txt"), "mine\n");
+  config_.train.keep_last = 2;
+  config_.train.eval_interval = 0;
+  config_.train.save_interval = 4;
+  config_.train.max_iters = 36;
+  make();
+  (*kit_)->evaluations().best_val_loss = 0;  // what `best` names stays the best
+  write_text_file(file("best"), "step_00000004.bin\n");
+  EXPECT_EQ(run(), Outcome::finished);
+  EXPECT_EQ(checkpoints(), (std::set<std::string>{"step_00000002.bin", "step_00000003.bin", "step_00000004.bin",
+                                                  "step_00000032.bin", "step_00000036.bin"}));
+  EXPECT_EQ(test::contents(file("notes.txt")), "mine\n");
+  EXPECT_EQ(test::contents(file("step_00000003.bin")), "not a checkpoint\n");
+}
+
+TEST_F(Run, AResumedRunSaysWhatAnUninterruptedOneWouldHaveSaid) {
+  config_.train.keep_last = 10;
+  EXPECT_EQ(run(), Outcome::finished);
+  const std::string samples = test::contents(file("samples.txt")), history = (*kit_)->history();
+  fs::remove(file("step_00000040.bin"));
+  fs::remove(file("step_00000030.bin"));
+  resume();
+  EXPECT_EQ((*kit_)->steps_done(), 20);
+  {
+    Recorder recorder;
+    const TrainingRun cut(**kit_, directory_.path(), recorder);
+    const std::string metrics = test::contents(file("metrics.jsonl"));
+    EXPECT_EQ(metrics.find("{\"step\":21,"), std::string::npos);
+    EXPECT_NE(metrics.find("{\"step\":20,"), std::string::npos);
+    EXPECT_EQ(test::contents(file("samples.txt")), samples.substr(0, samples.find("== step 30\n")));
+  }
+  EXPECT_EQ(run(), Outcome::finished);
+  EXPECT_EQ(test::contents(file("samples.txt")), samples);
+  EXPECT_EQ((*kit_)->history(), history);
+}
+
+TEST_F(Run, PatienceCountsEvaluationsAlsoAcrossAResume) {
+  config_.train.patience = 3;
+  make();
+  (*kit_)->evaluations().best_val_loss = 0;  // nothing will be better
+  EXPECT_EQ(run(20), Outcome::signalled);
+  resume();
+  EXPECT_EQ((*kit_)->evaluations().without_improvement, 2);
+  EXPECT_EQ(run(), Outcome::patience);
+  EXPECT_EQ((*kit_)->steps_done(), 30);
+  EXPECT_EQ(Checkpoint::open(file(pointer("latest"))).step(), 30);
+}
+
+TEST_F(Run, ASignalSavesAtOnce) {
+  EXPECT_EQ(run(7), Outcome::signalled);
+  EXPECT_EQ((*kit_)->steps_done(), 7);
+  EXPECT_EQ(pointer("latest"), "step_00000007.bin");
+  EXPECT_EQ(Checkpoint::open(file("step_00000007.bin")).state_hash(), state_hash((*kit_)->snapshot()));
+}
+
+TEST_F(Run, TimeIsUp) {
+  config_.train.max_time = 1e-9;
+  EXPECT_EQ(run(), Outcome::time_up);
+  EXPECT_EQ((*kit_)->steps_done(), 0);
+  EXPECT_EQ(Checkpoint::open(file(pointer("latest"))).step(), 0);
+}
+
+TEST_F(Run, EpochsAreSavedUnderTheirNumber) {
+  config_.train.max_iters = 60;  // 20 steps an epoch, told in groups of three
+  config_.train.save_interval = 0;
+  config_.train.eval_interval = 0;
+  EXPECT_EQ(run(), Outcome::finished);
+  EXPECT_EQ(checkpoints(), (std::set<std::string>{"epoch_000003.bin"}));
+  EXPECT_EQ(open_run_checkpoint(directory_.path(), "epoch:3").step(), 60);
+  EXPECT_THROW(open_run_checkpoint(directory_.path(), "epoch:2"), Error);
+  EXPECT_THROW(open_run_checkpoint(directory_.path(), "epoch:x"), ConfigError);
+  EXPECT_THROW(open_run_checkpoint(directory_.path(), "newest"), ConfigError);
+}
+
+TEST_F(Run, ADamagedNewestFileIsPassedOverAndSaidSo) {
+  run();
+  const std::string newest = file(pointer("latest"));
+  std::string bytes = test::contents(newest);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  std::ofstream(newest, std::ios::binary) << bytes;
+  std::vector<std::string> notes;
+  EXPECT_EQ(open_run_checkpoint(directory_.path(), "last", &notes).step(), 30);
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_NE(notes[0].find(newest), std::string::npos);
+  EXPECT_THROW(open_run_checkpoint(newest, "last"), CheckpointError);
+}
+
+TEST_F(Run, AnEmptyDirectoryHasNoCheckpoint) {
+  for (const char* which : {"last", "best"}) {
+    EXPECT_THROW(open_run_checkpoint(directory_.path(), which), CheckpointError) << which;
+  }
+}
+
+}  // namespace
+}  // namespace zhgpt
