@@ -177,6 +177,16 @@ TEST_F(Journey, AMovedCorpusIsTakenFromItsNewPlace) {
   EXPECT_EQ(inspect(run())["config"]["corpus"], file("moved.txt"));
 }
 
+TEST_F(Journey, ACorpusFromStandardInputIsTrainedOnAndKept) {
+  Invocation invocation = training(run(), 30);
+  invocation.arguments[1] = "-";
+  invocation.stdin_text = read_file(corpus());
+  const ProcessResult result = run_program(invocation);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(call({"resume", run(), "--max-iters", "50"}).exit_code, 0);
+  EXPECT_EQ(inspect(run())["step"], 50);
+}
+
 TEST_F(Journey, ADamagedNewestCheckpointIsPassedOverLoudly) {
   train();
   const Json whole = inspect(run());
