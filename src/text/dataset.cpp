@@ -149,12 +149,12 @@ std::uint64_t hash_rules(const TextConfig& text, const std::optional<Vocabulary>
 }
 
 Inputs gather_inputs(const std::vector<std::string>& paths, const TextConfig& text, std::uint64_t seed,
-                     const std::string& run_dir) {
+                     const std::string& run_dir, const BytesReadFunction& on_read = {}) {
   Inputs inputs;
   if (!text.vocab.empty()) inputs.vocab = Vocabulary::load(text.vocab);
   inputs.rules = hash_rules(text, inputs.vocab, seed);
-  inputs.train = list_sources(paths, run_dir);
-  if (!text.val_corpus.empty()) inputs.val = list_sources({text.val_corpus}, run_dir);
+  inputs.train = list_sources(paths, run_dir, on_read);
+  if (!text.val_corpus.empty()) inputs.val = list_sources({text.val_corpus}, run_dir, on_read);
   return inputs;
 }
 
@@ -217,7 +217,8 @@ std::int32_t TokenArray::operator[](std::int64_t i) const {
 Dataset prepare_dataset(const std::vector<std::string>& paths, const TextConfig& text, std::uint64_t seed,
                         const std::string& run_dir, const ProgressFunction& report) {
   validate(text);
-  const Inputs inputs = gather_inputs(paths, text, seed, run_dir);
+  Progress listing(report, 0);  // standard input has no size
+  const Inputs inputs = gather_inputs(paths, text, seed, run_dir, listing.callback());
   if (auto cached = dataset_from_cache(inputs, token_cache_path(run_dir), report)) return std::move(*cached);
 
   // Finding out the encoding takes a reading of its own.

@@ -43,10 +43,15 @@ struct SourceList {
   std::vector<std::string> notes;  // what was left out, for the user
 };
 
+// Called with the number of bytes just read.
+using BytesReadFunction = std::function<void(std::int64_t bytes)>;
+
 // Files as given; directories as the .txt and .jsonl files in them, at any depth, in natural order, without
 // hidden ones. Empty files and a file that was already listed are left out with a note. Throws DataError when
 // something can not be used, or when nothing is left.
-SourceList list_sources(const std::vector<std::string>& paths, const std::string& scratch_directory);
+// `on_read` also hears, a few times a second, that standard input is being waited for: what it throws ends the wait.
+SourceList list_sources(const std::vector<std::string>& paths, const std::string& scratch_directory,
+                        const BytesReadFunction& on_read = {});
 
 // Natural order: runs of digits by value (p2 before p10), all else by bytes; equal ones by bytes. Never the
 // locale.
@@ -70,9 +75,6 @@ class SourceReader {
   std::int64_t offset_ = 0;
   Hasher hash_;
 };
-
-// Called with the number of bytes just read.
-using BytesReadFunction = std::function<void(std::int64_t bytes)>;
 
 SourceIdentity identify(const Source& source, const BytesReadFunction& on_read);
 

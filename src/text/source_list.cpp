@@ -1,5 +1,6 @@
 // Which files a corpus consists of.
 #include <dirent.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,15 +93,23 @@ void collect(const std::string& directory, std::vector<FileId> above, std::vecto
   }
 }
 
-Source spool_standard_input(const std::string& scratch_directory) {
+// A wait is cut into pieces, so that Ctrl-C is heard although no byte ever comes.
+Source spool_standard_input(const std::string& scratch_directory, const BytesReadFunction& on_read) {
+  constexpr int kWaitMilliseconds = 200;
   Source source{"<stdin>", SourceKind::text, 0, std::make_shared<ScratchFile>(scratch_directory)};
   std::vector<std::byte> buffer(kChunkBytes);
+  std::int64_t just_read = 0;
   while (true) {
+    if (on_read) on_read(std::exchange(just_read, 0));
+    pollfd input{STDIN_FILENO, POLLIN, 0};
+    const int ready = poll(&input, 1, kWaitMilliseconds);
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
     const ssize_t n = read(STDIN_FILENO, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw IoError(tr(Msg::corpus_read_failed, source.name, 0, std::strerror(errno)));
     if (n == 0) break;
     source.spooled->append(std::span(buffer).first(static_cast<std::size_t>(n)));
+    just_read = n;
   }
   source.bytes = source.spooled->bytes();
   return source;
@@ -120,7 +129,8 @@ bool natural_less(std::string_view a, std::string_view b) {
   return order != 0 ? order < 0 : a < b;
 }
 
-SourceList list_sources(const std::vector<std::string>& paths, const std::string& scratch_directory) {
+SourceList list_sources(const std::vector<std::string>& paths, const std::string& scratch_directory,
+                        const BytesReadFunction& on_read) {
   SourceList list;
   std::set<FileId> seen;
   const auto add = [&](Source source) {
@@ -142,7 +152,7 @@ SourceList list_sources(const std::vector<std::string>& paths, const std::string
   bool stdin_taken = false;
   for (const std::string& path : paths) {
     if (path == "-") {
-      if (!std::exchange(stdin_taken, true)) add(spool_standard_input(scratch_directory));
+      if (!std::exchange(stdin_taken, true)) add(spool_standard_input(scratch_directory, on_read));
       continue;
     }
     if (!S_ISDIR(stat_of(path).st_mode)) {

@@ -15,14 +15,18 @@ class Journey : public testing::Test {
   Journey() { std::filesystem::copy_file(sample_corpus(), corpus()); }
 
   std::string corpus() const { return temp_.file("corpus.txt"); }
-  std::string run(const std::string& name = "") const { return temp_.file(name.empty() ? "run" : "run/" + name); }
+  std::string run(const std::string& name = "") const {
+    return temp_.file(name.empty() ? "run" : "run/" + name);
+  }
   std::string file(const std::string& name) const { return temp_.file(name); }
 
   // train CORPUS -o `directory`, of a model so small that a thousand steps take about a second.
-  Invocation training(const std::string& directory, std::int64_t steps, std::vector<std::string> more = {}) const {
-    std::vector<std::string> arguments = {"train",         corpus(),        "-o",        directory,
-                                          "--n-layer=1",   "--n-head=2",    "--n-embd=16", "--block-size=16",
-                                          "--batch-size=4", "--threads=1",  "--max-iters", std::to_string(steps)};
+  Invocation training(const std::string& directory, std::int64_t steps,
+                      std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments = {"train",       corpus(),          "-o",
+                                          directory,     "--n-layer=1",     "--n-head=2",
+                                          "--n-embd=16", "--block-size=16", "--batch-size=4",
+                                          "--threads=1", "--max-iters",     std::to_string(steps)};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return {.arguments = arguments};
   }
@@ -31,7 +35,9 @@ class Journey : public testing::Test {
     const ProcessResult result = run_program(training(run(), 30, {"--save-interval=10"}));
     ASSERT_EQ(result.exit_code, 0) << result.err;
   }
-  ProcessResult call(std::vector<std::string> arguments) const { return run_program({.arguments = std::move(arguments)}); }
+  ProcessResult call(std::vector<std::string> arguments) const {
+    return run_program({.arguments = std::move(arguments)});
+  }
 
   static Json inspect(const std::string& path) {
     const ProcessResult result = run_program({.arguments = {"inspect", path, "--json"}});
@@ -50,8 +56,10 @@ class Journey : public testing::Test {
   TempDirectory temp_;
 };
 
-// Names of what differs between an earlier look at a directory and now; the lock names its last owner and may.
-inline std::vector<std::string> changes(std::map<std::string, std::string> before, const std::string& directory) {
+// Names of what differs between an earlier look at a directory and now; the lock names its last owner and
+// may.
+inline std::vector<std::string> changes(std::map<std::string, std::string> before,
+                                        const std::string& directory) {
   std::vector<std::string> names;
   for (const auto& [name, bytes] : contents(directory)) {
     const auto found = before.find(name);
@@ -62,6 +70,8 @@ inline std::vector<std::string> changes(std::map<std::string, std::string> befor
   return names;
 }
 
-inline bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+inline bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace zhgpt::test

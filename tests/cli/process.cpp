@@ -98,7 +98,9 @@ Process::~Process() {
   }
 }
 
-void Process::send(int signal) const { ::kill(pid_, signal); }
+void Process::send(int signal) const {
+  ::kill(pid_, signal);
+}
 
 bool Process::has_ended() {
   if (!ended_ && ::waitpid(pid_, &status_, WNOHANG) == pid_) ended_ = true;
@@ -138,7 +140,9 @@ ProcessResult Process::wait() {
   return result;
 }
 
-ProcessResult run_program(const Invocation& invocation) { return Process(invocation).wait(); }
+ProcessResult run_program(const Invocation& invocation) {
+  return Process(invocation).wait();
+}
 
 TempDirectory::TempDirectory() {
   std::string name = (fs::temp_directory_path() / "zhgpt-cli-XXXXXX").string();
@@ -170,6 +174,8 @@ std::map<std::string, std::string> contents(const fs::path& directory) {
   return out;
 }
 
-std::string sample_corpus() { return fs::path(ZHGPT_TESTS_DIR).parent_path() / "data" / "sample_zh.txt"; }
+std::string sample_corpus() {
+  return fs::path(ZHGPT_TESTS_DIR).parent_path() / "data" / "sample_zh.txt";
+}
 
 }  // namespace zhgpt::test

@@ -1,7 +1,7 @@
 // The built program as its users meet it: arguments, environment, standard streams, signals, exit code.
 //
-// Streams are files in memory, so nothing blocks on a full pipe. Every wait has a deadline: a program that hangs is
-// killed and reported, it never hangs the tests.
+// Streams are files in memory, so nothing blocks on a full pipe. Every wait has a deadline: a program that
+// hangs is killed and reported, it never hangs the tests.
 #pragma once
 
 #include <sys/types.h>
@@ -16,7 +16,8 @@ namespace zhgpt::test {
 
 struct Invocation {
   std::vector<std::string> arguments = {};
-  std::map<std::string, std::string> environment = {};  // on top of LC_ALL=C.UTF-8 and a PATH; nothing is inherited
+  std::map<std::string, std::string> environment =
+      {};  // on top of LC_ALL=C.UTF-8 and a PATH; nothing is inherited
   std::string directory = ".";
   std::string stdin_text = {};
   bool stdin_is_open_pipe = false;  // never a byte and never an end, until the Process is gone

@@ -17,7 +17,9 @@ struct Refusal {
   std::string config = "";
 };
 
-void PrintTo(const Refusal& refusal, std::ostream* out) { *out << refusal.name; }
+void PrintTo(const Refusal& refusal, std::ostream* out) {
+  *out << refusal.name;
+}
 
 class Refused : public testing::TestWithParam<Refusal> {};
 
@@ -52,7 +54,9 @@ Refusal train_environment(const char* name, const char* variable, const char* va
   return {name, {"train", "CORPUS"}, std::move(says), 2, {{variable, value}}};
 }
 
-std::string test_name(const testing::TestParamInfo<Refusal>& info) { return info.param.name; }
+std::string test_name(const testing::TestParamInfo<Refusal>& info) {
+  return info.param.name;
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Usage, Refused,
@@ -85,7 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"SampleTopKWord", {"sample", "nowhere", "--top-k", "many"}, "--top-k"},
         Refusal{"SampleTopPAboveOne", {"sample", "nowhere", "--top-p", "1.5"}, "top_p"},
         Refusal{"SampleSeedNegative", {"sample", "nowhere", "--seed", "-1"}, "--seed"},
-        Refusal{"SampleUnknownFlag", {"sample", "nowhere", "--temprature", "1"}, "Did you mean --temperature?"},
+        Refusal{
+            "SampleUnknownFlag", {"sample", "nowhere", "--temprature", "1"}, "Did you mean --temperature?"},
         Refusal{"InspectUnknownFlag", {"inspect", "nowhere", "--jsno"}, "Did you mean --json?"}),
     test_name);
 
@@ -114,13 +119,18 @@ INSTANTIATE_TEST_SUITE_P(
         train_flag("BatchFullWidthDigits", {"--batch-size", "１２"}, "batch_size: \"１２\""),
         train_flag("LayersNone", {"--n-layer", "0"}, "n_layer = 0 is out of range"),
         train_flag("HeadsNegative", {"--n-head=-2"}, "n_head = -2 is out of range"),
-        train_flag("WidthNotDivisible", {"--n-embd", "10", "--n-head", "4"}, "n_embd = 10 is not a multiple of n_head = 4"),
+        train_flag("WidthNotDivisible", {"--n-embd", "10", "--n-head", "4"},
+                   "n_embd = 10 is not a multiple of n_head = 4"),
         train_flag("DropoutOne", {"--dropout", "1"}, "dropout = 1 is out of range"),
-        train_flag("MinLrAbove", {"--min-lr", "1", "--learning-rate", "0.1"}, "min_lr = 1 is above learning_rate = 0.1"),
-        train_flag("UnknownPreset", {"--preset", "huge"}, "preset = \"huge\" is not one of micro|tiny|small|gpt2"),
+        train_flag("MinLrAbove", {"--min-lr", "1", "--learning-rate", "0.1"},
+                   "min_lr = 1 is above learning_rate = 0.1"),
+        train_flag("UnknownPreset", {"--preset", "huge"},
+                   "preset = \"huge\" is not one of micro|tiny|small|gpt2"),
         train_flag("EmptyPreset", {"--preset", ""}, "preset"),
-        train_flag("UnknownSchedule", {"--lr-schedule", "cosin"}, "lr_schedule = \"cosin\" is not one of cosine|linear"),
-        train_flag("UnknownNormalForm", {"--normalize", "NFC"}, "normalize = \"NFC\" is not one of none|nfc|nfkc"),
+        train_flag("UnknownSchedule", {"--lr-schedule", "cosin"},
+                   "lr_schedule = \"cosin\" is not one of cosine|linear"),
+        train_flag("UnknownNormalForm", {"--normalize", "NFC"},
+                   "normalize = \"NFC\" is not one of none|nfc|nfkc"),
         train_flag("TimeWithoutUnit", {"--max-time", "2d"}, "max_time"),
         train_flag("TimeNegative", {"--max-time", "-5s"}, "max_time"),
         train_flag("SeedNegative", {"--seed", "-1"}, "seed = -1 is out of range"),
@@ -137,8 +147,10 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"EmptyFileName", {"train", "CORPUS", "--config", ""}, "no such file", 5},
         train_config("BadToml", "seed = 1\nn_layer 2\n", "c.toml:2: not valid TOML"),
         train_config("RepeatedKey", "seed = 1\nseed = 2\n", "c.toml:2: not valid TOML"),
-        train_config("UnknownKey", "\n\nbatch_sise = 2\n", "c.toml:3: Unknown setting \"batch_sise\". Did you mean \"batch_size\"?"),
-        train_config("WrongType", "batch_size = \"many\"\n", "c.toml:1: batch_size: \"many\" is not a whole number"),
+        train_config("UnknownKey", "\n\nbatch_sise = 2\n",
+                     "c.toml:3: Unknown setting \"batch_sise\". Did you mean \"batch_size\"?"),
+        train_config("WrongType", "batch_size = \"many\"\n",
+                     "c.toml:1: batch_size: \"many\" is not a whole number"),
         train_config("FractionForWhole", "seed = 1\nbatch_size = 1.5\n", "c.toml:2: batch_size: \"1.5\""),
         train_config("Boolean", "batch_size = true\n", "c.toml:1: batch_size"),
         train_config("Date", "batch_size = 2020-01-01\n", "c.toml:1: batch_size"),
@@ -146,12 +158,20 @@ INSTANTIATE_TEST_SUITE_P(
         train_config("OutOfRange", "seed = 1\n\nn_head = 0\n", "c.toml:3: n_head = 0 is out of range"),
         train_config("Section", "[model]\nn_layer = 2\n", "c.toml:1: model: expected one value"),
         train_config("List", "n_layer = [1, 2]\n", "c.toml:1: n_layer: expected one value"),
-        train_environment("EnvironmentWord", "ZHGPT_BATCH_SIZE", "many", "ZHGPT_BATCH_SIZE: batch_size: \"many\""),
+        train_environment("EnvironmentWord", "ZHGPT_BATCH_SIZE", "many",
+                          "ZHGPT_BATCH_SIZE: batch_size: \"many\""),
         train_environment("EnvironmentEmpty", "ZHGPT_SEED", "", "ZHGPT_SEED"),
-        train_environment("EnvironmentRange", "ZHGPT_N_HEAD", "0", "ZHGPT_N_HEAD: n_head = 0 is out of range"),
-        train_environment("EnvironmentChoice", "ZHGPT_LR_SCHEDULE", "cosin", "ZHGPT_LR_SCHEDULE: lr_schedule"),
-        Refusal{"ChineseText", {"train", "CORPUS", "--n-head", "0"}, "n_head = 0 超出范围", 2, {{"LC_ALL", "zh_CN.UTF-8"}}},
-        Refusal{"ChineseByFlag", {"train", "CORPUS", "--lang", "zh", "--n-head", "0"}, "n_head = 0 超出范围"}),
+        train_environment("EnvironmentRange", "ZHGPT_N_HEAD", "0",
+                          "ZHGPT_N_HEAD: n_head = 0 is out of range"),
+        train_environment("EnvironmentChoice", "ZHGPT_LR_SCHEDULE", "cosin",
+                          "ZHGPT_LR_SCHEDULE: lr_schedule"),
+        Refusal{"ChineseText",
+                {"train", "CORPUS", "--n-head", "0"},
+                "n_head = 0 超出范围",
+                2,
+                {{"LC_ALL", "zh_CN.UTF-8"}}},
+        Refusal{
+            "ChineseByFlag", {"train", "CORPUS", "--lang", "zh", "--n-head", "0"}, "n_head = 0 超出范围"}),
     test_name);
 
 const std::vector<std::string> kTiny = {"--n-head=2", "--n-embd=16", "--block-size=16", "--max-iters=1"};
@@ -192,10 +212,11 @@ TEST(Flags, ValuesKeepTheirUnderscores) {
 
 TEST(Flags, LaterSourcesOverrideEarlierOnes) {
   TempDirectory dir;
-  write_file(dir.file("c.toml"), "n_layer = 1\nn_head = 2\nn_embd = 16\nbatch_size = 1\nlog_interval = 5\nseed = 5\n");
+  write_file(dir.file("c.toml"),
+             "n_layer = 1\nn_head = 2\nn_embd = 16\nbatch_size = 1\nlog_interval = 5\nseed = 5\n");
   const std::string config =
-      trained_config({"--preset", "tiny", "--config", dir.file("c.toml"), "--seed", "7", "--max-iters", "1"}, dir,
-                     {{"ZHGPT_LOG_INTERVAL", "6"}, {"ZHGPT_SEED", "6"}});
+      trained_config({"--preset", "tiny", "--config", dir.file("c.toml"), "--seed", "7", "--max-iters", "1"},
+                     dir, {{"ZHGPT_LOG_INTERVAL", "6"}, {"ZHGPT_SEED", "6"}});
   expect_line(config, "warmup_iters = 100");  // the default: nobody said otherwise
   expect_line(config, "block_size = 256");    // preset over default
   expect_line(config, "n_layer = 1");         // file over preset
@@ -233,13 +254,16 @@ TEST_P(Help, GoesToStdoutInBothLanguages) {
     const ProcessResult result = run_program(invocation);
     EXPECT_EQ(result.exit_code, 0);
     EXPECT_EQ(result.err, "");
-    EXPECT_NE(result.out.find(is_chinese ? "显示本帮助" : "print this help"), std::string::npos) << result.out;
-    EXPECT_EQ(result.out.find(is_chinese ? "print this help" : "显示本帮助"), std::string::npos) << result.out;
+    EXPECT_NE(result.out.find(is_chinese ? "显示本帮助" : "print this help"), std::string::npos)
+        << result.out;
+    EXPECT_EQ(result.out.find(is_chinese ? "print this help" : "显示本帮助"), std::string::npos)
+        << result.out;
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Verbs, Help,
-                         testing::Combine(testing::Values("", "train", "resume", "sample", "eval", "inspect", "doctor"),
+                         testing::Combine(testing::Values("", "train", "resume", "sample", "eval", "inspect",
+                                                          "doctor"),
                                           testing::Values("en", "zh")));
 
 TEST(Flags, TheLocaleChoosesTheLanguage) {

@@ -1,4 +1,7 @@
-// The way of a user: train, look, sample, evaluate, go on; and what happens when something on the way is not as it was.
+// The way of a user: train, look, sample, evaluate, go on; and what happens when something on the way is not
+// as it was.
+#include <sstream>
+
 #include "cli/journey.h"
 
 namespace zhgpt::test {
@@ -8,8 +11,8 @@ namespace fs = std::filesystem;
 
 TEST_F(Journey, TheRunDirectoryHoldsWhatIsPromised) {
   train();
-  for (const char* name : {"config.toml", "vocab.json", "corpus.tokens", "metrics.jsonl", "train.log", "step_00000010.bin",
-                           "step_00000020.bin", "step_00000030.bin", "latest", "best"}) {
+  for (const char* name : {"config.toml", "vocab.json", "corpus.tokens", "metrics.jsonl", "train.log",
+                           "step_00000010.bin", "step_00000020.bin", "step_00000030.bin", "latest", "best"}) {
     EXPECT_TRUE(fs::is_regular_file(run(name))) << name;
   }
   EXPECT_EQ(read_file(run("latest")), "step_00000030.bin\n");
@@ -102,7 +105,8 @@ TEST_F(Journey, EvaluationPrintsTheModelBesideBaselines) {
   train();
   const ProcessResult result = call({"eval", run(), corpus()});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  for (const char* row : {"model", "uniform", "unigram", "bigram", "xz"}) EXPECT_TRUE(holds(result.out, row)) << result.out;
+  for (const char* row : {"model", "uniform", "unigram", "bigram", "xz"})
+    EXPECT_TRUE(holds(result.out, row)) << result.out;
   write_file(file("empty.txt"), "");
   EXPECT_EQ(call({"eval", run(), file("empty.txt")}).exit_code, 3);
   EXPECT_EQ(call({"eval", run()}).exit_code, 2);
@@ -177,6 +181,16 @@ TEST_F(Journey, AMovedCorpusIsTakenFromItsNewPlace) {
   EXPECT_EQ(inspect(run())["config"]["corpus"], file("moved.txt"));
 }
 
+TEST_F(Journey, ACorpusFromStandardInputIsTrainedOnAndKept) {
+  Invocation invocation = training(run(), 30);
+  invocation.arguments[1] = "-";
+  invocation.stdin_text = read_file(corpus());
+  const ProcessResult result = run_program(invocation);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(call({"resume", run(), "--max-iters", "50"}).exit_code, 0);
+  EXPECT_EQ(inspect(run())["step"], 50);
+}
+
 TEST_F(Journey, ADamagedNewestCheckpointIsPassedOverLoudly) {
   train();
   const Json whole = inspect(run());
@@ -192,7 +206,8 @@ TEST_F(Journey, ADamagedCheckpointThatIsNamedIsRefused) {
   train();
   damage(run("step_00000030.bin"));
   const auto before = contents(run());
-  for (const std::vector<std::string>& more : {std::vector<std::string>{"resume"}, {"inspect"}, {"sample", "-p", "天"}}) {
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"resume"}, {"inspect"}, {"sample", "-p", "天"}}) {
     std::vector<std::string> arguments = more;
     arguments.insert(arguments.begin() + 1, run("step_00000030.bin"));
     const ProcessResult result = call(arguments);
@@ -218,15 +233,18 @@ TEST_F(Journey, BadCorporaAreRefused) {
   for (const char* name : {"empty.txt", "short.txt", "bytes.txt", "none.txt"}) {
     const ProcessResult result = call({"train", file(name), "-o", run()});
     EXPECT_EQ(result.exit_code, 3) << name << ": " << result.err;
-    EXPECT_TRUE(holds(result.err, name == std::string("short.txt") ? "one window" : name == std::string("empty.txt") ? "empty" : name)) << result.err;
+    EXPECT_TRUE(holds(result.err, name == std::string("short.txt")   ? "one window"
+                                  : name == std::string("empty.txt") ? "empty"
+                                                                     : name))
+        << result.err;
     EXPECT_FALSE(fs::exists(run("config.toml"))) << name;
   }
 }
 
 TEST_F(Journey, ClosedStdoutIsAnErrorNotACrash) {
   train();
-  const ProcessResult result =
-      run_program({.arguments = {"sample", run(), "-p", "天", "-n", "100000"}, .stdout_is_closed_pipe = true});
+  const ProcessResult result = run_program(
+      {.arguments = {"sample", run(), "-p", "天", "-n", "100000"}, .stdout_is_closed_pipe = true});
   EXPECT_EQ(result.exit_code, 5);
   EXPECT_TRUE(holds(result.err, "Standard output was closed.")) << result.err;
   for (const char* verb : {"inspect", "eval", "doctor"}) {

@@ -12,19 +12,22 @@ namespace {
 std::set<char> slots(std::string_view text) {
   std::set<char> found;
   for (std::size_t i = 0; i + 2 < text.size(); ++i) {
-    if (text[i] == '{' && std::isdigit(static_cast<unsigned char>(text[i + 1])) && text[i + 2] == '}') found.insert(text[i + 1]);
+    if (text[i] == '{' && std::isdigit(static_cast<unsigned char>(text[i + 1])) && text[i + 2] == '}')
+      found.insert(text[i + 1]);
   }
   return found;
 }
 
 TEST(Messages, EveryOneHasBothTextsWithTheSameSlots) {
   for (int i = 0; i < static_cast<int>(Msg::kCount); ++i) {
-    const std::string_view en = message_text(static_cast<Msg>(i), Lang::en), zh = message_text(static_cast<Msg>(i), Lang::zh);
+    const std::string_view en = message_text(static_cast<Msg>(i), Lang::en),
+                           zh = message_text(static_cast<Msg>(i), Lang::zh);
     EXPECT_FALSE(en.empty()) << "message " << i << ": " << zh;
     EXPECT_FALSE(zh.empty()) << "message " << i << ": " << en;
     EXPECT_EQ(slots(en), slots(zh)) << en << "\n" << zh;
     char next = '0';
-    for (const char slot : slots(en)) EXPECT_EQ(slot, next++) << "slots are counted from 0 without gaps: " << en;
+    for (const char slot : slots(en))
+      EXPECT_EQ(slot, next++) << "slots are counted from 0 without gaps: " << en;
   }
 }
 

@@ -1,4 +1,5 @@
-// Stopping: a signal saves and can be gone on from; a second one does not wait; one directory has one trainer.
+// Stopping: a signal saves and can be gone on from; a second one does not wait; one directory has one
+// trainer.
 #include <signal.h>
 
 #include "cli/journey.h"
@@ -40,7 +41,8 @@ TEST_F(Journey, ASecondSignalEndsAtOnce) {
   process.send(SIGTERM);
   process.send(SIGCONT);
   const ProcessResult result = process.wait();
-  EXPECT_TRUE(result.exit_code == 130 || result.exit_code == 143) << result.exit_code;  // the later one is not ours to say
+  EXPECT_TRUE(result.exit_code == 130 || result.exit_code == 143)
+      << result.exit_code;  // the later one is not ours to say
   EXPECT_FALSE(holds(result.err, "Stopped as asked")) << result.err;
   EXPECT_EQ(call({"inspect", run()}).exit_code, 0) << "what was saved before is whole";
 }
