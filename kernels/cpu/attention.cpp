@@ -38,6 +38,7 @@ template <class Real>
 void execute(Context& context, const AttentionForward& op) {
   const Sizes size(op.out);
   const std::int64_t T = size.T, HS = size.HS, C = size.C, blocks = tiles_of(T, kQueries);
+  context.reserve<Real>(kQueries * T);
   context.pool.for_each_tile(size.heads() * blocks, [&](std::int64_t tile, int thread) {
     const std::int64_t head = tile / blocks;
     const Tile rows(tile % blocks, kQueries, T);
@@ -69,6 +70,7 @@ void execute(Context& context, const AttentionBackward& op) {
   const Sizes size(op.out);
   const std::int64_t T = size.T, HS = size.HS, C = size.C, stride = 3 * C;
   const Real scale = size.scale<Real>();
+  context.reserve<Real>(2 * kQueries * T);
   context.pool.for_each_tile(size.heads(), [&](std::int64_t head, int thread) {
     const Real *q = op.qkv.as<Real>() + size.in_qkv(head), *k = q + C, *v = k + C;
     Real *dq = op.dqkv.as<Real>() + size.in_qkv(head), *dk = dq + C, *dv = dk + C;

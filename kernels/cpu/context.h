@@ -41,6 +41,13 @@ struct Context {
   Scratch shared;            // for what one phase of an operation hands to the next
   std::vector<Scratch> own;  // [thread], for what a tile needs while it is computed
 
+  // Grows every thread's scratch before tiles are shared out: which thread gets one is chance, and a step after the
+  // first must not take memory.
+  template <class T>
+  void reserve(std::int64_t count) {
+    for (Scratch& scratch_of_thread : own) scratch_of_thread.get<T>(count);
+  }
+  // REQUIRES: at most what was reserved.
   template <class T>
   T* scratch(int thread, std::int64_t count) {
     return own[static_cast<std::size_t>(thread)].get<T>(count);

@@ -55,6 +55,7 @@ void execute(Context& context, const HeadLoss& op) {
   const bool training = static_cast<bool>(op.dinp);
   const Real scale = static_cast<Real>(op.scale);
   check_targets(targets, N, V);
+  if (!training) context.reserve<Real>(kRows * V);
   Real* kept = training ? context.shared.get<Real>(std::min(N, group) * V) : nullptr;
 
   for (std::int64_t first = 0; first < N; first += group) {

@@ -84,6 +84,7 @@ void execute(Context& context, const LayerNormBackward& op) {
   Real* partial =
       context.shared.get<Real>(chunks * 2 * C);  // (chunks, 2, C): dweight and dbias of each chunk
 
+  context.reserve<Real>(2 * C);
   context.pool.for_each_tile(chunks, [&](std::int64_t chunk, int thread) {
     const Tile rows(chunk, kRows, N);
     Real *dweight = partial + chunk * 2 * C, *dbias = dweight + C;

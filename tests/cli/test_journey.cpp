@@ -126,7 +126,7 @@ TEST_F(Journey, ACompleteRunSaysSoAndGoesOnWhenAsked) {
   const auto before = contents(run());
   const ProcessResult complete = call({"resume", run()});
   EXPECT_EQ(complete.exit_code, 2);
-  EXPECT_TRUE(holds(complete.err, "30 of 30 steps are done")) << complete.err;
+  EXPECT_TRUE(holds(complete.err, "30 steps are done, of 30 planned")) << complete.err;
   EXPECT_EQ(changes(before, run()), std::vector<std::string>());
 
   const ProcessResult longer = call({"resume", run(), "--max-iters", "50"});
