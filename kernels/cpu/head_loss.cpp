@@ -1,6 +1,6 @@
 // HeadLoss: logits, softmax cross-entropy and its whole backward in one pass over groups of rows.
 //
-// A tile is 64 rows: their logits (64, V) stay in the cache while softmax turns them into dlogits in place
+// A tile is 96 rows: their logits (96, V) stay in the cache while softmax turns them into dlogits in place
 // and dinp is made of them. A group is as many tiles as 16 MiB of logits hold (in float), cut evenly; when it
 // is done, dweight takes it in by tiles of V. Groups follow each other in order, so every element of dweight
 // has one order of additions.
@@ -16,8 +16,8 @@
 namespace zhgpt::cpu {
 namespace {
 
-constexpr std::int64_t kRows = 64;
-constexpr std::int64_t kVocabulary = 512;
+constexpr std::int64_t kRows = 96;
+constexpr std::int64_t kVocabulary = 1024;
 constexpr std::int64_t kGroupLogits = std::int64_t{4} << 20;
 
 std::int64_t rows_of_a_group(std::int64_t N, std::int64_t V) {
