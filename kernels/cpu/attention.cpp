@@ -6,8 +6,9 @@
 // docs/numerics.md.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
-#include "cpu/blas.h"
+#include "cpu/gemm.h"
 #include "cpu/math.h"
 #include "cpu/ops.h"
 #include "cpu/reduce.h"
@@ -16,6 +17,10 @@ namespace zhgpt::cpu {
 namespace {
 
 constexpr std::int64_t kQueries = 64;
+// The score of a key that a query must not see: its exponential is 0. Whole rows are computed, hidden keys too, since
+// vector code over a whole block costs less than loops of every length.
+template <class Real>
+constexpr Real kHidden = -std::numeric_limits<Real>::infinity();
 
 struct Sizes {
   std::int64_t B, T, NH, HS, C;
@@ -32,13 +37,45 @@ struct Sizes {
   }
 };
 
+// What a thread needs for one block of queries against up to T keys.
+template <class Real>
+struct Workspace {
+  std::int64_t T, HS;
+
+  static std::int64_t size(std::int64_t T, std::int64_t HS) {
+    return 2 * kQueries * T + packed(T, HS) + std::max(multiply_scratch(kQueries), multiply_scratch(T));
+  }
+  static std::int64_t packed(std::int64_t T, std::int64_t HS) {
+    return std::max({PackedMatrix<Real>::size(HS, T), PackedMatrix<Real>::size(T, HS),
+                     PackedMatrix<Real>::size(kQueries, HS)});
+  }
+  Workspace(Real* memory, std::int64_t T, std::int64_t HS)
+      : T(T), HS(HS), scores(memory), dscores(memory + kQueries * T), packed_(dscores + kQueries * T),
+        rows_(packed_ + packed(T, HS)) {}
+
+  // c (m, n) = or += a (m, k) . b (k, n)
+  void product(std::int64_t m, std::int64_t n, std::int64_t k, Operand<Real> a, Operand<Real> b, Real* c,
+               std::int64_t c_stride, Sum sum) const {
+    PackedMatrix<Real> packed_b(packed_, k, n);
+    packed_b.pack(b);
+    multiply(m, a, packed_b, c, c_stride, sum, rows_);
+  }
+
+  Real *scores, *dscores;  // (kQueries, keys)
+
+ private:
+  Real *packed_, *rows_;
+};
+
 }  // namespace
 
 template <class Real>
 void execute(Context& context, const AttentionForward& op) {
   const Sizes size(op.out);
-  const std::int64_t T = size.T, HS = size.HS, C = size.C, blocks = tiles_of(T, kQueries);
-  context.reserve<Real>(kQueries * T);
+  const std::int64_t T = size.T, HS = size.HS, C = size.C, stride = 3 * C, blocks = tiles_of(T, kQueries);
+  const Real scale = size.scale<Real>();
+  const std::int64_t scratch = Workspace<Real>::size(T, HS);
+  context.reserve<Real>(scratch);
   context.pool.for_each_tile(size.heads() * blocks, [&](std::int64_t tile, int thread) {
     const std::int64_t head = tile / blocks;
     const Tile rows(tile % blocks, kQueries, T);
@@ -46,22 +83,22 @@ void execute(Context& context, const AttentionForward& op) {
     const Real *q = op.qkv.as<Real>() + size.in_qkv(head), *k = q + C, *v = k + C;
     Real* out = op.out.as<Real>() + size.in_out(head);
     Real* lse = op.lse.as<Real>() + head * T;
-    Real* scores = context.scratch<Real>(thread, kQueries * T);
+    const Workspace<Real> work(context.scratch<Real>(thread, scratch), T, HS);
+    Real* scores = work.scores;
 
-    gemm<Real>(Transposed::b, rows.count, keys, HS, size.scale<Real>(), {q + rows.begin * 3 * C, 3 * C},
-               {k, 3 * C}, 0, {scores, keys});
+    work.product(rows.count, keys, HS, {q + rows.begin * stride, stride}, {k, stride, Layout::columns}, scores, keys,
+                 Sum::overwrite);
     for (std::int64_t i = 0; i < rows.count; ++i) {
       Real* s = scores + i * keys;
       const std::int64_t seen = rows.begin + i + 1;
-      const Real most = max_of(s, seen);
-      for (std::int64_t j = 0; j < seen; ++j) s[j] = exp_of(s[j] - most);
-      const Real sum = sum_of(s, seen), inverse = 1 / sum;
-      for (std::int64_t j = 0; j < seen; ++j) s[j] *= inverse;
-      std::fill(s + seen, s + keys, Real{0});
-      lse[rows.begin + i] = most + std::log(sum);
+      std::fill(s + seen, s + keys, kHidden<Real>);
+      const Real most = max_of(s, keys);
+      for (std::int64_t j = 0; j < keys; ++j) s[j] = exp_of((s[j] - most) * scale);
+      const Real sum = sum_of(s, keys), inverse = 1 / sum;
+      for (std::int64_t j = 0; j < keys; ++j) s[j] *= inverse;
+      lse[rows.begin + i] = most * scale + std::log(sum);
     }
-    gemm<Real>(Transposed::neither, rows.count, HS, keys, 1, {scores, keys}, {v, 3 * C}, 0,
-               {out + rows.begin * C, C});
+    work.product(rows.count, HS, keys, {scores, keys}, {v, stride}, out + rows.begin * C, C, Sum::overwrite);
   });
 }
 
@@ -70,37 +107,35 @@ void execute(Context& context, const AttentionBackward& op) {
   const Sizes size(op.out);
   const std::int64_t T = size.T, HS = size.HS, C = size.C, stride = 3 * C;
   const Real scale = size.scale<Real>();
-  context.reserve<Real>(2 * kQueries * T);
+  const std::int64_t scratch = Workspace<Real>::size(T, HS);
+  context.reserve<Real>(scratch);
   context.pool.for_each_tile(size.heads(), [&](std::int64_t head, int thread) {
     const Real *q = op.qkv.as<Real>() + size.in_qkv(head), *k = q + C, *v = k + C;
     Real *dq = op.dqkv.as<Real>() + size.in_qkv(head), *dk = dq + C, *dv = dk + C;
     const Real *out = op.out.as<Real>() + size.in_out(head), *dout = op.dout.as<Real>() + size.in_out(head);
     const Real* lse = op.lse.as<Real>() + head * T;
-    Real *p = context.scratch<Real>(thread, 2 * kQueries * T), *ds = p + kQueries * T;
+    const Workspace<Real> work(context.scratch<Real>(thread, scratch), T, HS);
+    Real *p = work.scores, *ds = work.dscores;
     for (std::int64_t t = 0; t < T; ++t) {
       std::fill_n(dk + t * stride, HS, Real{0});
       std::fill_n(dv + t * stride, HS, Real{0});
     }
     for (std::int64_t begin = 0; begin < T; begin += kQueries) {
       const std::int64_t rows = std::min(kQueries, T - begin), keys = begin + rows;
-      const Real *q_rows = q + begin * stride, *dout_rows = dout + begin * C;
-      gemm<Real>(Transposed::b, rows, keys, HS, scale, {q_rows, stride}, {k, stride}, 0, {p, keys});
-      gemm<Real>(Transposed::b, rows, keys, HS, 1, {dout_rows, C}, {v, stride}, 0, {ds, keys});
+      const Operand<Real> q_rows{q + begin * stride, stride}, dout_rows{dout + begin * C, C};
+      work.product(rows, keys, HS, q_rows, {k, stride, Layout::columns}, p, keys, Sum::overwrite);
+      work.product(rows, keys, HS, dout_rows, {v, stride, Layout::columns}, ds, keys, Sum::overwrite);
       for (std::int64_t i = 0; i < rows; ++i) {
         Real *p_row = p + i * keys, *ds_row = ds + i * keys;
         const std::int64_t t = begin + i;
         const Real mean_dp = dot_of(dout + t * C, out + t * C, HS), log_sum = lse[t];
-        for (std::int64_t j = 0; j <= t; ++j) {
-          p_row[j] = exp_of(p_row[j] - log_sum);
-          ds_row[j] = p_row[j] * (ds_row[j] - mean_dp) * scale;
-        }
-        std::fill(p_row + t + 1, p_row + keys, Real{0});
-        std::fill(ds_row + t + 1, ds_row + keys, Real{0});
+        std::fill(p_row + t + 1, p_row + keys, kHidden<Real>);
+        for (std::int64_t j = 0; j < keys; ++j) p_row[j] = exp_of(p_row[j] * scale - log_sum);
+        for (std::int64_t j = 0; j < keys; ++j) ds_row[j] = p_row[j] * (ds_row[j] - mean_dp) * scale;
       }
-      gemm<Real>(Transposed::a, keys, HS, rows, 1, {p, keys}, {dout_rows, C}, 1, {dv, stride});
-      gemm<Real>(Transposed::a, keys, HS, rows, 1, {ds, keys}, {q_rows, stride}, 1, {dk, stride});
-      gemm<Real>(Transposed::neither, rows, HS, keys, 1, {ds, keys}, {k, stride}, 0,
-                 {dq + begin * stride, stride});
+      work.product(keys, HS, rows, {p, keys, Layout::columns}, dout_rows, dv, stride, Sum::add);
+      work.product(keys, HS, rows, {ds, keys, Layout::columns}, q_rows, dk, stride, Sum::add);
+      work.product(rows, HS, keys, {ds, keys}, {k, stride}, dq + begin * stride, stride, Sum::overwrite);
     }
   });
 }

@@ -1,6 +1,8 @@
 // What every CPU operation works with: the threads, and scratch memory that is grown once and kept.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -10,15 +12,26 @@
 
 namespace zhgpt::cpu {
 
+// Memory aligned to 256 bytes, or for large blocks to huge pages, which are asked for: the products walk over many
+// rows at once, each on a page of its own. To be released by std::free; nullptr when there is no room.
+inline void* allocate_aligned(std::size_t bytes) {
+  constexpr std::size_t kAlign = 256, kHugePage = std::size_t{2} << 20;
+  const bool large = bytes >= 2 * kHugePage;
+  const std::size_t align = large ? kHugePage : kAlign, rounded = (bytes + align - 1) / align * align;
+  void* data = std::aligned_alloc(align, rounded);
+  if (data && large) madvise(data, rounded, MADV_HUGEPAGE);  // advice only
+  return data;
+}
+
 // One block of memory without initial contents; asking for more than ever before moves it.
 class Scratch {
  public:
   template <class T>
   T* get(std::int64_t count) {
-    const std::size_t bytes = (static_cast<std::size_t>(count) * sizeof(T) + kAlign - 1) / kAlign * kAlign;
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
     if (bytes > bytes_) {
       data_.reset();
-      data_.reset(std::aligned_alloc(kAlign, bytes));
+      data_.reset(allocate_aligned(bytes));
       bytes_ = data_ ? bytes : 0;
       if (!data_) throw std::bad_alloc();
     }
@@ -26,7 +39,6 @@ class Scratch {
   }
 
  private:
-  static constexpr std::size_t kAlign = 256;
   struct Free {
     void operator()(void* data) const { std::free(data); }
   };

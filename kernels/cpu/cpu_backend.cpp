@@ -1,9 +1,6 @@
 // CpuBackend: memory, and the choice of float or double for each operation.
 #include "cpu/cpu_backend.h"
 
-#include <sys/mman.h>
-
-#include <cblas.h>
 #include <cstdlib>
 #include <cstring>
 
@@ -36,14 +33,9 @@ void dispatch(cpu::Context& context, const Op& op) {
   }
 }
 
-constexpr std::int64_t kAlign = 256;
-constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
-
 }  // namespace
 
-CpuBackend::CpuBackend(int threads) : context_(threads) {
-  openblas_set_num_threads(1);  // our own pool shares out the tiles; a second pool inside would fight it
-}
+CpuBackend::CpuBackend(int threads) : context_(threads) {}
 
 std::string CpuBackend::name() const {
   const int threads = context_.pool.threads();
@@ -67,13 +59,9 @@ void CpuBackend::zero(void* device, std::int64_t bytes) {
 }
 
 void* CpuBackend::allocate_bytes(std::int64_t bytes) {
-  const bool large = bytes >= 2 * kHugePage;
-  const std::int64_t align = large ? kHugePage : kAlign;
-  const auto rounded = static_cast<std::size_t>((bytes + align - 1) / align * align);
-  void* data = std::aligned_alloc(static_cast<std::size_t>(align), rounded);
-  if (!data) return nullptr;
-  if (large) madvise(data, rounded, MADV_HUGEPAGE);  // only advice: fewer TLB misses where it is taken
-  std::memset(data, 0, rounded);
+  const auto size = static_cast<std::size_t>(bytes);
+  void* data = cpu::allocate_aligned(size);
+  if (data) std::memset(data, 0, size);
   return data;
 }
 

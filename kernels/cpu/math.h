@@ -8,6 +8,22 @@
 
 namespace zhgpt::cpu {
 
+// a * b + c, rounded once where the processor does so; chosen when compiled, the same in vector and scalar code.
+inline float fused(float a, float b, float c) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+inline double fused(double a, double b, double c) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return __builtin_fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
 // exp(x) within 2 ulp; 0 where the result would be below the normal numbers. x = n ln2 + r, |r| <= ln2 / 2,
 // and e^r by its Taylor series, whose first missing term is below 2^-27; docs/numerics.md.
 inline float exp_of(float x) {
@@ -18,16 +34,16 @@ inline float exp_of(float x) {
   constexpr float kLargest = 89.f, kSmallest = -87.33654f;  // beyond these the result is infinite, or 0
   float clamped = x < kSmallest ? kSmallest : x;            // a NaN stays one
   clamped = clamped > kLargest ? kLargest : clamped;
-  const float shifted = clamped * kLog2e + kRound;
+  const float shifted = fused(clamped, kLog2e, kRound);
   const float n = shifted - kRound;
-  const float r = (clamped - n * kLn2High) - n * kLn2Low;
+  const float r = fused(n, -kLn2Low, fused(n, -kLn2High, clamped));
   float p = 1.f / 5040;
-  p = p * r + 1.f / 720;
-  p = p * r + 1.f / 120;
-  p = p * r + 1.f / 24;
-  p = p * r + 1.f / 6;
-  p = p * r + 0.5f;
-  p = p * (r * r) + r;
+  p = fused(p, r, 1.f / 720);
+  p = fused(p, r, 1.f / 120);
+  p = fused(p, r, 1.f / 24);
+  p = fused(p, r, 1.f / 6);
+  p = fused(p, r, 0.5f);
+  p = fused(p, r * r, r);
   // 2^n in two factors, since n = 128 is needed and has no float of its own.
   const std::int32_t exponent = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRound);
   const std::int32_t half = exponent >> 1;
@@ -50,11 +66,12 @@ struct Gelu {
   static T value(T x) { return x * sigmoid(x); }
   static T derivative(T x) {
     const T s = sigmoid(x);
-    return s + x * s * (1 - s) * kTwoSqrt2OverPi * (1 + 3 * kCubic * x * x);
+    const T slope = kTwoSqrt2OverPi * fused(3 * kCubic * x, x, T{1});  // of 2u
+    return s * fused(x * (1 - s), slope, T{1});
   }
 
  private:
-  static T sigmoid(T x) { return 1 / (1 + exp_of(-kTwoSqrt2OverPi * (x + kCubic * x * x * x))); }
+  static T sigmoid(T x) { return 1 / (1 + exp_of(-kTwoSqrt2OverPi * x * fused(kCubic * x, x, T{1}))); }
 };
 
 }  // namespace zhgpt::cpu

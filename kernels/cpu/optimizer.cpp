@@ -57,9 +57,9 @@ struct AdamWFactors {
   }
 };
 
-// Vector code where the compiler need not keep sqrt ready to set errno (-fno-math-errno).
+// Vector code: the compiler need not keep sqrt ready to set errno (-fno-math-errno), and not inlined `__restrict` holds.
 template <class Real>
-void update(Real* __restrict params, Real* __restrict m, Real* __restrict v, const Real* __restrict grads,
+[[gnu::noinline]] void update(Real* __restrict params, Real* __restrict m, Real* __restrict v, const Real* __restrict grads,
             std::int64_t n, Real keep, const AdamWFactors<Real> f) {
   for (std::int64_t i = 0; i < n; ++i) {
     const Real g = grads[i] * f.clip;

@@ -1,0 +1,268 @@
+// The register tile, packing, and the loops around them. This file alone is compiled with contraction, so that
+// `sum += x * b` is one fused multiply-add wherever the processor has it.
+#include "cpu/gemm.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+namespace zhgpt::cpu {
+namespace {
+
+// A tile of C is kTileRows by two vectors: as many accumulators as the registers hold beside the operands.
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64, kTileRows = 12;
+#elif defined(__AVX__)
+constexpr int kVectorBytes = 32, kTileRows = 6;
+#else
+constexpr int kVectorBytes = 16, kTileRows = 6;
+#endif
+
+template <class T>
+struct VectorOf {
+  using Type [[gnu::vector_size(kVectorBytes)]] = T;
+};
+template <class T>
+using Vector = typename VectorOf<T>::Type;
+template <class T>
+constexpr std::int64_t kLanes = kVectorBytes / sizeof(T);
+template <class T>
+constexpr std::int64_t kPanel = 2 * kLanes<T>;  // columns of C that a tile covers
+constexpr std::int64_t kSlab = kDepth / 4;      // rows of B that one piece of packing takes
+
+template <class T>
+Vector<T> load(const T* x) {
+  Vector<T> v;
+  std::memcpy(&v, x, sizeof v);
+  return v;
+}
+template <class T>
+void store(T* x, Vector<T> v) {
+  std::memcpy(x, &v, sizeof v);
+}
+template <class T>
+Vector<T> broadcast(T x) {
+  return x - Vector<T>{};
+}
+
+std::int64_t pieces_of(std::int64_t n, std::int64_t size) {
+  return (n + size - 1) / size;
+}
+
+// Transposes a square in log2(lanes) rounds: round h swaps the off-diagonal h x h blocks of each 2h x 2h block.
+template <class T>
+[[gnu::always_inline]] inline void transpose(Vector<T> (&rows)[kLanes<T>]) {
+  using Index = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  constexpr int n = kLanes<T>;
+#pragma GCC unroll 4
+  for (int h = 1; h < n; h *= 2) {
+    Vector<Index> upper{}, lower{};
+    for (int i = 0; i < n; ++i) {
+      upper[i] = static_cast<Index>(i & h ? n + i - h : i);
+      lower[i] = static_cast<Index>(i & h ? n + i : i + h);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i) {
+      if (i & h) continue;
+      const Vector<T> a = rows[i], b = rows[i + h];
+      rows[i] = __builtin_shuffle(a, b, upper);
+      rows[i + h] = __builtin_shuffle(a, b, lower);
+    }
+  }
+}
+
+template <class T>
+struct Accumulators {
+  Vector<T> sum[kTileRows][2] = {};
+
+  [[gnu::always_inline]] void add(int row, T a, Vector<T> b0, Vector<T> b1) {
+    const Vector<T> x = broadcast(a);
+    sum[row][0] += x * b0;
+    sum[row][1] += x * b1;
+  }
+  [[gnu::always_inline]] void write(T* c, std::int64_t stride, Sum how) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kTileRows; ++i) {
+      T *left = c + i * stride, *right = left + kLanes<T>;
+      store(left, how == Sum::add ? load(left) + sum[i][0] : sum[i][0]);
+      store(right, how == Sum::add ? load(right) + sum[i][1] : sum[i][1]);
+    }
+  }
+};
+
+// A whole tile of C from kTileRows rows of A, each contiguous.
+template <class T>
+[[gnu::noinline]] void tile_of_rows(std::int64_t depth, const T* a, std::int64_t stride, const T* b, T* c,
+                                    std::int64_t c_stride, Sum how) {
+  Accumulators<T> tile;
+  for (std::int64_t k = 0; k < depth; ++k, ++a, b += kPanel<T>) {
+    const Vector<T> b0 = load(b), b1 = load(b + kLanes<T>);
+    const T* row = a;
+    static_assert(kTileRows % 3 == 0);  // three rows from one pointer: the most that x86 can address
+#pragma GCC unroll 16
+    for (int i = 0; i < kTileRows; i += 3, row += 3 * stride) {
+      tile.add(i, row[0], b0, b1);
+      tile.add(i + 1, row[stride], b0, b1);
+      tile.add(i + 2, row[2 * stride], b0, b1);
+    }
+  }
+  tile.write(c, c_stride, how);
+}
+
+// The same from A packed as (depth, kTileRows).
+template <class T>
+[[gnu::noinline]] void tile_of_packed(std::int64_t depth, const T* a, const T* b, T* c, std::int64_t c_stride,
+                                      Sum how) {
+  Accumulators<T> tile;
+  for (std::int64_t k = 0; k < depth; ++k, a += kTileRows, b += kPanel<T>) {
+    const Vector<T> b0 = load(b), b1 = load(b + kLanes<T>);
+#pragma GCC unroll 16
+    for (int i = 0; i < kTileRows; ++i) tile.add(i, a[i], b0, b1);
+  }
+  tile.write(c, c_stride, how);
+}
+
+// `count` rows of A from `begin` on, columns [k0, k0 + depth), as tiles of (depth, kTileRows); missing rows are 0.
+template <class T>
+void pack_rows(Operand<T> a, std::int64_t begin, std::int64_t count, std::int64_t k0, std::int64_t depth, T* packed) {
+  const bool rows = a.layout == Layout::rows;
+  const std::int64_t row_step = rows ? a.stride : 1, k_step = rows ? 1 : a.stride;
+  const T* from = a.data + begin * row_step + k0 * k_step;
+  for (std::int64_t k = 0; k < depth; ++k, from += k_step) {
+    if (!rows) {
+      constexpr std::int64_t kAhead = 8, kLine = 64 / sizeof(T);
+      for (std::int64_t i = 0; i < count; i += kLine) __builtin_prefetch(from + kAhead * k_step + i);
+    }
+    for (std::int64_t t = 0; t * kTileRows < count; ++t) {
+      const T* x = from + t * kTileRows * row_step;
+      T* to = packed + (t * depth + k) * kTileRows;
+      const std::int64_t present = count - t * kTileRows;
+      if (present >= kTileRows && !rows) {
+        std::memcpy(to, x, kTileRows * sizeof(T));
+      } else {
+        for (std::int64_t i = 0; i < kTileRows; ++i) to[i] = i < present ? x[i * row_step] : T{0};
+      }
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+std::int64_t PackedMatrix<T>::size(std::int64_t depth, std::int64_t columns) {
+  return depth * pieces_of(columns, kPanel<T>) * kPanel<T>;
+}
+
+// A piece is some rows of B where those are contiguous, otherwise one panel of a chunk.
+template <class T>
+std::int64_t PackedMatrix<T>::pieces(Layout layout) const {
+  if (layout == Layout::rows) return pieces_of(depth_, kSlab);
+  return pieces_of(depth_, kDepth) * pieces_of(columns_, kPanel<T>);
+}
+
+template <class T>
+void PackedMatrix<T>::pack_piece(std::int64_t piece, Operand<T> b) {
+  if (b.layout == Layout::rows) {
+    pack_rows(piece * kSlab, std::min(kSlab, depth_ - piece * kSlab), b);
+  } else {
+    const std::int64_t panels = pieces_of(columns_, kPanel<T>);
+    pack_panel(piece % panels, piece / panels * kDepth, b);
+  }
+}
+
+// Chunks of depth follow each other, and in each its panels, each (depth of the chunk, kPanel).
+template <class T>
+T* PackedMatrix<T>::panel(std::int64_t panel, std::int64_t first_depth) const {
+  const std::int64_t panels = pieces_of(columns_, kPanel<T>), depth = std::min(kDepth, depth_ - first_depth);
+  return data_ + (first_depth * panels + panel * depth) * kPanel<T>;
+}
+
+template <class T>
+void PackedMatrix<T>::pack_rows(std::int64_t begin, std::int64_t count, Operand<T> b) {
+  static_assert(kDepth % kSlab == 0);  // a slab lies in one chunk
+  const std::int64_t k0 = begin / kDepth * kDepth, whole = columns_ / kPanel<T>, rest = columns_ % kPanel<T>;
+  const std::int64_t panel_size = std::min(kDepth, depth_ - k0) * kPanel<T>;
+  for (std::int64_t k = begin; k < begin + count; ++k) {
+    const T* from = b.data + k * b.stride;
+    T* to = panel(0, k0) + (k - k0) * kPanel<T>;
+    for (std::int64_t p = 0; p < whole; ++p, from += kPanel<T>, to += panel_size) {
+      store(to, load(from));
+      store(to + kLanes<T>, load(from + kLanes<T>));
+    }
+    if (rest > 0) std::fill(std::copy_n(from, rest, to), to + kPanel<T>, T{0});
+  }
+}
+
+// Squares of as many rows as a vector has lanes are transposed in registers.
+template <class T>
+void PackedMatrix<T>::pack_panel(std::int64_t which, std::int64_t k0, Operand<T> b) {
+  const std::int64_t depth = std::min(kDepth, depth_ - k0), count = std::min(kPanel<T>, columns_ - which * kPanel<T>);
+  const T* from = b.data + which * kPanel<T> * b.stride + k0;
+  T* to = panel(which, k0);
+  if (count < kPanel<T>) std::fill_n(to, depth * kPanel<T>, T{0});
+  std::int64_t done = 0;  // columns
+  for (; done + kLanes<T> <= count; done += kLanes<T>) {
+    std::int64_t k = 0;
+    for (; k + kLanes<T> <= depth; k += kLanes<T>) {
+      Vector<T> square[kLanes<T>];
+      for (std::int64_t i = 0; i < kLanes<T>; ++i) square[i] = load(from + (done + i) * b.stride + k);
+      transpose<T>(square);
+      for (std::int64_t i = 0; i < kLanes<T>; ++i) store(to + (k + i) * kPanel<T> + done, square[i]);
+    }
+    for (; k < depth; ++k) {
+      for (std::int64_t j = done; j < done + kLanes<T>; ++j) to[k * kPanel<T> + j] = from[j * b.stride + k];
+    }
+  }
+  for (; done < count; ++done) {
+    for (std::int64_t k = 0; k < depth; ++k) to[k * kPanel<T> + done] = from[done * b.stride + k];
+  }
+}
+
+std::int64_t multiply_scratch(std::int64_t m) {
+  return pieces_of(m, kTileRows) * kTileRows * kDepth;
+}
+
+template <class T>
+void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span, T* c, std::int64_t c_stride, Sum sum,
+              T* scratch) {
+  static_assert(kColumnStep % kPanel<T> == 0);
+  const std::int64_t n = span.count, first_panel = span.begin / kPanel<T>, tiles = pieces_of(m, kTileRows);
+  const std::int64_t in_place = a.layout == Layout::rows ? m / kTileRows : 0;  // tiles read where they lie
+  for (std::int64_t k0 = 0; k0 < b.depth(); k0 += kDepth) {
+    const std::int64_t depth = std::min(kDepth, b.depth() - k0);
+    const Sum how = k0 == 0 ? sum : Sum::add;
+    pack_rows(a, in_place * kTileRows, m - in_place * kTileRows, k0, depth, scratch);
+    for (std::int64_t column = 0; column < n; column += kPanel<T>) {
+      const T* panel = b.panel(first_panel + column / kPanel<T>, k0);
+      for (std::int64_t t = 0; t < tiles; ++t) {
+        const std::int64_t rows = std::min<std::int64_t>(kTileRows, m - t * kTileRows),
+                           columns = std::min(kPanel<T>, n - column);
+        T* at = c + t * kTileRows * c_stride + column;
+        const bool whole = rows == kTileRows && columns == kPanel<T>;
+        T edge[kTileRows * kPanel<T>];  // a tile at the edge of C is computed here, and what is inside is taken over
+        T* to = whole ? at : edge;
+        const std::int64_t stride = whole ? c_stride : kPanel<T>;
+        const Sum into = whole ? how : Sum::overwrite;
+        if (t < in_place) {
+          tile_of_rows(depth, a.data + t * kTileRows * a.stride + k0, a.stride, panel, to, stride, into);
+        } else {
+          tile_of_packed(depth, scratch + (t - in_place) * kTileRows * depth, panel, to, stride, into);
+        }
+        if (whole) continue;
+        for (std::int64_t i = 0; i < rows; ++i) {
+          for (std::int64_t j = 0; j < columns; ++j) {
+            const T value = edge[i * kPanel<T> + j];
+            at[i * c_stride + j] = how == Sum::add ? at[i * c_stride + j] + value : value;
+          }
+        }
+      }
+    }
+  }
+}
+
+template class PackedMatrix<float>;
+template class PackedMatrix<double>;
+template void multiply(std::int64_t, Operand<float>, const PackedMatrix<float>&, Span, float*, std::int64_t, Sum, float*);
+template void multiply(std::int64_t, Operand<double>, const PackedMatrix<double>&, Span, double*, std::int64_t, Sum, double*);
+
+}  // namespace zhgpt::cpu
