@@ -183,6 +183,9 @@ void check_cell(const Shadow& shadow, std::size_t grain, Access kind, const void
 
 }  // namespace
 
+void unused(const void* address, std::size_t bytes) {
+  if (enabled) set_flags(address, bytes, 0, 0xff);
+}
 void allocated(const void* address, std::size_t bytes) {
   if (enabled) set_flags(address, bytes, kAllocated, 0xff);
 }

@@ -25,6 +25,7 @@ namespace zhgpt::simt::race {
 extern bool enabled;
 
 // Memory, as its owners say: regions, cudaMemcpy and cudaMemset.
+void unused(const void* address, std::size_t bytes);  // the gaps between pieces
 void allocated(const void* address, std::size_t bytes);
 void freed(const void* address, std::size_t bytes);
 void initialised(const void* address, std::size_t bytes);

@@ -27,6 +27,7 @@ void* Region::take(std::size_t bytes, std::size_t align) {
   asan::poison(base_ + used_bytes_, end + gap_bytes_ - used_bytes_);
   asan::unpoison(base_ + begin, bytes);
   std::memset(base_ + begin, 0xff, bytes);
+  race::unused(base_ + used_bytes_, end + gap_bytes_ - used_bytes_);
   race::allocated(base_ + begin, bytes);
   used_bytes_ = end;
   live_bytes_ += bytes;
@@ -76,7 +77,7 @@ const char* Region::describe(const void* address) const {
 }
 
 Region& shared_region() {
-  static Region region("shared array", std::size_t{16} << 20, 4096);
+  static Region region("shared array", std::size_t{16} << 20, 1024);
   return region;
 }
 Region& device_region() {
