@@ -1,0 +1,55 @@
+// What tests of kernels on the host runtime share.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "cuda/error.h"
+#include "cuda/stream.h"
+#include "simt/settings.h"
+#include "zhgpt/error.h"
+
+namespace zhgpt::test {
+
+// Owns an array in device memory.
+template <class T>
+class DeviceArray {
+ public:
+  explicit DeviceArray(std::size_t count) : count_(count) {
+    cuda::check(cudaMalloc(reinterpret_cast<void**>(&data_), count * sizeof(T)), "allocating");
+  }
+  explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) {
+    cuda::check(cudaMemcpy(data_, values.data(), count_ * sizeof(T), cudaMemcpyHostToDevice), "uploading");
+  }
+  DeviceArray(const DeviceArray&) = delete;
+  DeviceArray& operator=(const DeviceArray&) = delete;
+  ~DeviceArray() { cuda::check_nothrow(cudaFree(data_), "freeing"); }
+
+  T* data() const { return data_; }
+  std::vector<T> download() const {
+    std::vector<T> values(count_);
+    cuda::check(cudaMemcpy(values.data(), data_, count_ * sizeof(T), cudaMemcpyDeviceToHost), "downloading");
+    return values;
+  }
+
+ private:
+  T* data_ = nullptr;
+  std::size_t count_;
+};
+
+// Runs `body` under every order of threads, blocks and streams that the runtime knows, and two random ones.
+template <class Body>
+void for_each_seed(Body body) {
+  const std::uint64_t before = simt::seed();
+  for (std::uint64_t seed = 0; seed < 4; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    simt::set_seed(seed);
+    body();
+  }
+  simt::set_seed(before);
+}
+
+}  // namespace zhgpt::test
