@@ -64,7 +64,8 @@ class Backend {
 #define ZHGPT_FOR_EACH_OP(X)                                                                                  \
   X(GatherBatch) X(EmbeddingForward) X(EmbeddingBackward) X(LayerNormForward) X(ResidualLayerNormForward)     \
   X(LayerNormBackward) X(DropoutBackward) X(LinearForward) X(LinearBackwardInput) X(LinearBackwardWeight)     \
-  X(AttentionForward) X(AttentionBackward) X(HeadLoss) X(AccumulateLoss) X(GlobalNorm) X(AdamW) X(AdvanceStep)
+  X(AttentionForward) X(AttentionBackward) X(AttentionDecode) X(HeadLoss) X(SampleTokens) X(BeginStep)        \
+  X(AccumulateLoss) X(GlobalNorm) X(AdamW) X(AdvanceStep)
 
 #define ZHGPT_DECLARE_OP(Op)         \
   static void check(const Op& op);   \

@@ -6,14 +6,17 @@
 // Shape letters: B batch, T time (positions), C channels (n_embd), NH heads, HS head size (C = NH*HS), V vocabulary,
 // OC output channels, N = B*T rows. Order of fields: outputs, saved for backward, inputs, sizes and scalars.
 // `=` overwrites, `+=` accumulates. Parameter gradients accumulate, so that micro-batches add up; activation
-// gradients overwrite, except the residual stream's. Unless stated, operands must not overlap, all real operands
-// share one dtype, and results are bit-identical for equal inputs whatever the number of threads or blocks.
-// A Tensor marked "optional" may be absent.
+// gradients overwrite, except the residual stream's. Unless stated, operands must not overlap, and results are
+// bit-identical for equal inputs whatever the number of threads or blocks. A Tensor marked "optional" may be absent.
+//
+// The real operands of an operation share one dtype: f32, f64 (CPU) or bf16 (CUDA). Those marked "exact" are sums over
+// many terms, or what such sums are built on: in bf16 they are f32, otherwise of the same dtype as the others.
 #pragma once
 
 #include <cstdint>
 
 #include "zhgpt/data_order.h"
+#include "zhgpt/sampling.h"
 #include "zhgpt/tensor.h"
 
 namespace zhgpt {
@@ -67,8 +70,8 @@ struct EmbeddingForward {
 };
 // Deterministic without atomics: each row of dwte has one writer, which adds its positions in order.
 struct EmbeddingBackward {
-  Tensor dwte;    // (V, C) +=
-  Tensor dwpe;    // (>= T, C) +=
+  Tensor dwte;    // (V, C) +=, exact
+  Tensor dwpe;    // (>= T, C) +=, exact
   Tensor dout;    // (B, T, C)
   Tensor inputs;  // (B, T) i32
   Dropout dropout;
@@ -78,34 +81,34 @@ struct EmbeddingBackward {
 // J. Ba, J. Kiros, G. Hinton, "Layer normalization", 2016.
 struct LayerNormForward {
   Tensor out;     // (N, C) =
-  Tensor mean;    // (N) =, saved for backward
-  Tensor rstd;    // (N) =, saved for backward
+  Tensor mean;    // (N) =, exact, saved for backward
+  Tensor rstd;    // (N) =, exact, saved for backward
   Tensor inp;     // (N, C)
-  Tensor weight;  // (C)
-  Tensor bias;    // (C)
+  Tensor weight;  // (C), exact
+  Tensor bias;    // (C), exact
 };
 // residual = inp + dropout(branch), then LayerNormForward of residual, in one pass over memory.
 struct ResidualLayerNormForward {
   Tensor out;       // (N, C) =
   Tensor residual;  // (N, C) =, the stream that goes on; saved for backward
-  Tensor mean;      // (N) =, saved for backward
-  Tensor rstd;      // (N) =, saved for backward
+  Tensor mean;      // (N) =, exact, saved for backward
+  Tensor rstd;      // (N) =, exact, saved for backward
   Tensor inp;       // (N, C)
   Tensor branch;    // (N, C)
-  Tensor weight;    // (C)
-  Tensor bias;      // (C)
+  Tensor weight;    // (C), exact
+  Tensor bias;      // (C), exact
   Dropout dropout;
 };
 // Backward of both of the above: dinp is the residual stream's gradient, which the branch's comes on top of.
 struct LayerNormBackward {
   Tensor dinp;     // (N, C) +=
-  Tensor dweight;  // (C) +=
-  Tensor dbias;    // (C) +=
+  Tensor dweight;  // (C) +=, exact
+  Tensor dbias;    // (C) +=, exact
   Tensor dout;     // (N, C)
   Tensor inp;      // (N, C), what was normalised
-  Tensor mean;     // (N)
-  Tensor rstd;     // (N)
-  Tensor weight;   // (C)
+  Tensor mean;     // (N), exact
+  Tensor rstd;     // (N), exact
+  Tensor weight;   // (C), exact
 };
 // dinp = dout * mask / (1 - p).
 struct DropoutBackward {
@@ -132,8 +135,8 @@ struct LinearBackwardInput {
   Tensor pre_gelu;  // (N, C), optional
 };
 struct LinearBackwardWeight {
-  Tensor dweight;  // (OC, C) += dout^T . inp
-  Tensor dbias;    // (OC) += column sums of dout; optional
+  Tensor dweight;  // (OC, C) += dout^T . inp, exact
+  Tensor dbias;    // (OC) += column sums of dout, exact; optional
   Tensor dout;     // (N, OC)
   Tensor inp;      // (N, C)
 };
@@ -142,36 +145,63 @@ struct LinearBackwardWeight {
 // matrix in memory. T. Dao et al., "FlashAttention", 2022; online softmax: M. Milakov, N. Gimelshein, 2018.
 struct AttentionForward {
   Tensor out;  // (B, T, NH, HS) =, that is (B, T, C)
-  Tensor lse;  // (B, NH, T) =, log of the sum of exponentials; saved for backward
+  Tensor lse;  // (B, NH, T) =, exact, log of the sum of exponentials; saved for backward
   Tensor qkv;  // (B, T, 3, NH, HS)
 };
 struct AttentionBackward {
   Tensor dqkv;  // (B, T, 3, NH, HS) =
   Tensor dout;  // (B, T, NH, HS)
   Tensor out;   // (B, T, NH, HS)
-  Tensor lse;   // (B, NH, T)
+  Tensor lse;   // (B, NH, T), exact
   Tensor qkv;   // (B, T, 3, NH, HS)
+};
+
+// One token a row more, from a cache of the keys and values before it: those of the new token are written to the cache
+// at position lengths[b], then out[b] attends to positions 0 to lengths[b]. Row b depends on row b alone.
+struct AttentionDecode {
+  Tensor out;      // (B, NH, HS) =
+  Tensor k_cache;  // (B, NH, S, HS) = at one position, S the room in positions
+  Tensor v_cache;  // (B, NH, S, HS) = at one position
+  Tensor qkv;      // (B, 3, NH, HS)
+  Tensor lengths;  // (B) i32, every one in [0, S)
 };
 
 // The head: logits = inp . weight^T, losses[n] = -log softmax(logits[n])[targets[n]] in nats. A target < 0 is padding:
 // its loss is 0 and it gives no gradient. With the gradients given, the whole backward happens in the same pass over
 // each chunk of rows, so that (N, V) logits need not exist at once.
 struct HeadLoss {
-  Tensor losses;   // (N) =
+  Tensor losses;   // (N) =, exact
   Tensor dinp;     // (N, C) =, optional: absent in evaluation
-  Tensor dweight;  // (V, C) +=, optional: given exactly when dinp is
+  Tensor dweight;  // (V, C) +=, exact; optional: given exactly when dinp is
   Tensor inp;      // (N, C)
   Tensor weight;   // (V, C)
   Tensor targets;  // (N) i32, every target < V
   double scale = 1;  // gradients are those of scale * sum of losses
 };
 
+// The next token of each row as `choose_token` (sampling.h) chooses it for sample first_sample + b at positions[b]. A row
+// does not depend on its neighbours.
+struct SampleTokens {
+  Tensor tokens;     // (B) i32 =
+  Tensor logits;     // (B, V) f32
+  Tensor recent;     // (B, R) i32, the tokens before, oldest first; those below 0 are none; optional
+  Tensor positions;  // (B) i32, how many tokens came before
+  SamplingOptions options;
+  std::int64_t first_sample = 0;
+};
+
 // ---- the step -------------------------------------------------------------------------------------------------
+
+// state->learning_rate = rates[state->step % R].
+struct BeginStep {
+  StepState* state = nullptr;  // device memory
+  Tensor rates;                // (R) f32
+};
 
 // state->loss = (first ? 0 : state->loss) + scale * sum of losses, summed as a fixed tree.
 struct AccumulateLoss {
   StepState* state = nullptr;  // device memory
-  Tensor losses;               // (N)
+  Tensor losses;               // (N) f32 or f64
   double scale = 1;
   bool first = true;
 };
@@ -179,23 +209,27 @@ struct AccumulateLoss {
 // state->clip_scale = min(1, max_norm / grad_norm), or 1 when max_norm is 0, or 0 when loss or norm is not finite.
 struct GlobalNorm {
   StepState* state = nullptr;  // device memory
-  Tensor grads;                // (P)
+  Tensor grads;                // (P) f32 or f64
   double max_norm = 0;
 };
 // I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", 2019, with bias correction as in PyTorch's AdamW.
 // Leaves everything as it is when state->clip_scale is 0.
 struct AdamW {
-  Tensor params;  // (P) +=
-  Tensor m;       // (P) =, first moment
-  Tensor v;       // (P) =, second moment
-  Tensor grads;   // (P), multiplied by state->clip_scale as they are read
+  Tensor params;   // (P) +=, f32 or f64, as are m, v and grads
+  Tensor m;        // (P) =, first moment
+  Tensor v;        // (P) =, second moment
+  Tensor working;  // (P) bf16 = params, rounded to the nearest; optional
+  Tensor grads;    // (P), multiplied by state->clip_scale as they are read
   std::int64_t n_decay = 0;  // the first n_decay parameters decay, the rest do not
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1;
   const StepState* state = nullptr;  // device memory
 };
-// Counts the step as done: updated, or skipped when clip_scale is 0.
+// Counts the step as done: updated, or skipped when clip_scale is 0. Then history[(step - 1) % H] = *state, step
+// counted, so that the host can read what happened some steps later.
 struct AdvanceStep {
-  StepState* state = nullptr;  // device memory
+  StepState* state = nullptr;    // device memory
+  StepState* history = nullptr;  // device memory, H entries; optional
+  std::int64_t history_size = 0;
 };
 
 }  // namespace zhgpt

@@ -17,8 +17,8 @@ namespace zhgpt::cpu {
 namespace {
 
 constexpr std::int64_t kQueries = 64;
-// The score of a key that a query must not see: its exponential is 0. Whole rows are computed, hidden keys too, since
-// vector code over a whole block costs less than loops of every length.
+// The score of a key that a query must not see: its exponential is 0. Whole rows are computed, hidden keys
+// too, since vector code over a whole block costs less than loops of every length.
 template <class Real>
 constexpr Real kHidden = -std::numeric_limits<Real>::infinity();
 
@@ -50,7 +50,11 @@ struct Workspace {
                      PackedMatrix<Real>::size(kQueries, HS)});
   }
   Workspace(Real* memory, std::int64_t T, std::int64_t HS)
-      : T(T), HS(HS), scores(memory), dscores(memory + kQueries * T), packed_(dscores + kQueries * T),
+      : T(T),
+        HS(HS),
+        scores(memory),
+        dscores(memory + kQueries * T),
+        packed_(dscores + kQueries * T),
         rows_(packed_ + packed(T, HS)) {}
 
   // c (m, n) = or += a (m, k) . b (k, n)
@@ -86,8 +90,8 @@ void execute(Context& context, const AttentionForward& op) {
     const Workspace<Real> work(context.scratch<Real>(thread, scratch), T, HS);
     Real* scores = work.scores;
 
-    work.product(rows.count, keys, HS, {q + rows.begin * stride, stride}, {k, stride, Layout::columns}, scores, keys,
-                 Sum::overwrite);
+    work.product(rows.count, keys, HS, {q + rows.begin * stride, stride}, {k, stride, Layout::columns},
+                 scores, keys, Sum::overwrite);
     for (std::int64_t i = 0; i < rows.count; ++i) {
       Real* s = scores + i * keys;
       const std::int64_t seen = rows.begin + i + 1;

@@ -12,8 +12,8 @@
 
 namespace zhgpt::cpu {
 
-// Memory aligned to 256 bytes, or for large blocks to huge pages, which are asked for: the products walk over many
-// rows at once, each on a page of its own. To be released by std::free; nullptr when there is no room.
+// Memory aligned to 256 bytes, or for large blocks to huge pages, which are asked for: the products walk over
+// many rows at once, each on a page of its own. To be released by std::free; nullptr when there is no room.
 inline void* allocate_aligned(std::size_t bytes) {
   constexpr std::size_t kAlign = 256, kHugePage = std::size_t{2} << 20;
   const bool large = bytes >= 2 * kHugePage;
@@ -53,8 +53,8 @@ struct Context {
   Scratch shared;            // for what one phase of an operation hands to the next
   std::vector<Scratch> own;  // [thread], for what a tile needs while it is computed
 
-  // Grows every thread's scratch before tiles are shared out: which thread gets one is chance, and a step after the
-  // first must not take memory.
+  // Grows every thread's scratch before tiles are shared out: which thread gets one is chance, and a step
+  // after the first must not take memory.
   template <class T>
   void reserve(std::int64_t count) {
     for (Scratch& scratch_of_thread : own) scratch_of_thread.get<T>(count);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "cpu/ops.h"
+#include "zhgpt/error.h"
 
 namespace zhgpt {
 namespace {
@@ -14,6 +15,11 @@ template <class Op>
 DType real_dtype(const Op& op) {
   if constexpr (requires { op.grads; })
     return op.grads.dtype;
+  else if constexpr (requires {
+                       op.losses;
+                       op.inp;
+                     })
+    return op.inp.dtype;
   else if constexpr (requires { op.losses; })
     return op.losses.dtype;
   else if constexpr (requires { op.dout; })
@@ -26,7 +32,12 @@ DType real_dtype(const Op& op) {
 
 template <class Op>
 void dispatch(cpu::Context& context, const Op& op) {
-  if (real_dtype(op) == DType::f64) {
+  const DType dtype = real_dtype(op);
+  if constexpr (requires { op.working; }) {
+    if (op.working) throw ConfigError("AdamW: working: got a tensor, expected none on the CPU");
+  }
+  if (dtype == DType::bf16) throw ConfigError("the CPU backend computes in f32 and f64, not in bf16");
+  if (dtype == DType::f64) {
     cpu::execute<double>(context, op);
   } else {
     cpu::execute<float>(context, op);

@@ -1,5 +1,5 @@
-// The register tile, packing, and the loops around them. This file alone is compiled with contraction, so that
-// `sum += x * b` is one fused multiply-add wherever the processor has it.
+// The register tile, packing, and the loops around them. This file alone is compiled with contraction, so
+// that `sum += x * b` is one fused multiply-add wherever the processor has it.
 #include "cpu/gemm.h"
 
 #include <algorithm>
@@ -49,7 +49,8 @@ std::int64_t pieces_of(std::int64_t n, std::int64_t size) {
   return (n + size - 1) / size;
 }
 
-// Transposes a square in log2(lanes) rounds: round h swaps the off-diagonal h x h blocks of each 2h x 2h block.
+// Transposes a square in log2(lanes) rounds: round h swaps the off-diagonal h x h blocks of each 2h x 2h
+// block.
 template <class T>
 [[gnu::always_inline]] inline void transpose(Vector<T> (&rows)[kLanes<T>]) {
   using Index = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
@@ -122,9 +123,11 @@ template <class T>
   tile.write(c, c_stride, how);
 }
 
-// `count` rows of A from `begin` on, columns [k0, k0 + depth), as tiles of (depth, kTileRows); missing rows are 0.
+// `count` rows of A from `begin` on, columns [k0, k0 + depth), as tiles of (depth, kTileRows); missing rows
+// are 0.
 template <class T>
-void pack_rows(Operand<T> a, std::int64_t begin, std::int64_t count, std::int64_t k0, std::int64_t depth, T* packed) {
+void pack_rows(Operand<T> a, std::int64_t begin, std::int64_t count, std::int64_t k0, std::int64_t depth,
+               T* packed) {
   const bool rows = a.layout == Layout::rows;
   const std::int64_t row_step = rows ? a.stride : 1, k_step = rows ? 1 : a.stride;
   const T* from = a.data + begin * row_step + k0 * k_step;
@@ -196,7 +199,8 @@ void PackedMatrix<T>::pack_rows(std::int64_t begin, std::int64_t count, Operand<
 // Squares of as many rows as a vector has lanes are transposed in registers.
 template <class T>
 void PackedMatrix<T>::pack_panel(std::int64_t which, std::int64_t k0, Operand<T> b) {
-  const std::int64_t depth = std::min(kDepth, depth_ - k0), count = std::min(kPanel<T>, columns_ - which * kPanel<T>);
+  const std::int64_t depth = std::min(kDepth, depth_ - k0),
+                     count = std::min(kPanel<T>, columns_ - which * kPanel<T>);
   const T* from = b.data + which * kPanel<T> * b.stride + k0;
   T* to = panel(which, k0);
   if (count < kPanel<T>) std::fill_n(to, depth * kPanel<T>, T{0});
@@ -223,8 +227,8 @@ std::int64_t multiply_scratch(std::int64_t m) {
 }
 
 template <class T>
-void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span, T* c, std::int64_t c_stride, Sum sum,
-              T* scratch) {
+void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span, T* c, std::int64_t c_stride,
+              Sum sum, T* scratch) {
   static_assert(kColumnStep % kPanel<T> == 0);
   const std::int64_t n = span.count, first_panel = span.begin / kPanel<T>, tiles = pieces_of(m, kTileRows);
   const std::int64_t in_place = a.layout == Layout::rows ? m / kTileRows : 0;  // tiles read where they lie
@@ -239,7 +243,8 @@ void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span,
                            columns = std::min(kPanel<T>, n - column);
         T* at = c + t * kTileRows * c_stride + column;
         const bool whole = rows == kTileRows && columns == kPanel<T>;
-        T edge[kTileRows * kPanel<T>];  // a tile at the edge of C is computed here, and what is inside is taken over
+        T edge[kTileRows *
+               kPanel<T>];  // a tile at the edge of C is computed here, and what is inside is taken over
         T* to = whole ? at : edge;
         const std::int64_t stride = whole ? c_stride : kPanel<T>;
         const Sum into = whole ? how : Sum::overwrite;
@@ -262,7 +267,9 @@ void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span,
 
 template class PackedMatrix<float>;
 template class PackedMatrix<double>;
-template void multiply(std::int64_t, Operand<float>, const PackedMatrix<float>&, Span, float*, std::int64_t, Sum, float*);
-template void multiply(std::int64_t, Operand<double>, const PackedMatrix<double>&, Span, double*, std::int64_t, Sum, double*);
+template void multiply(std::int64_t, Operand<float>, const PackedMatrix<float>&, Span, float*, std::int64_t,
+                       Sum, float*);
+template void multiply(std::int64_t, Operand<double>, const PackedMatrix<double>&, Span, double*,
+                       std::int64_t, Sum, double*);
 
 }  // namespace zhgpt::cpu

@@ -1,14 +1,14 @@
 // HeadLoss: logits, softmax cross-entropy and its whole backward, the vocabulary in chunks.
 //
 // A chunk of the weights stays in the second-level cache while the rows go by: their logits against it become
-// e = exp(logits - m_c), m_c the row's largest logit in the chunk, and at once dinp = dinp exp(m - m') + (e . W_c) exp(m_c - m')
-// with m' = max(m, m_c), as in online softmax (M. Milakov, N. Gimelshein, 2018). Only when a row has seen all chunks is
-// its sum known; dweight then takes in the e that were kept, with what is missing,
-// scale / sum * exp(m_c - m), multiplied onto the few columns of inp instead of the many of e. So the weights and the
-// kept e each go through memory once. The one-hot part of the gradient is added last.
+// e = exp(logits - m_c), m_c the row's largest logit in the chunk, and at once dinp = dinp exp(m - m') + (e .
+// W_c) exp(m_c - m') with m' = max(m, m_c), as in online softmax (M. Milakov, N. Gimelshein, 2018). Only when
+// a row has seen all chunks is its sum known; dweight then takes in the e that were kept, with what is
+// missing, scale / sum * exp(m_c - m), multiplied onto the few columns of inp instead of the many of e. So
+// the weights and the kept e each go through memory once. The one-hot part of the gradient is added last.
 //
-// Rows go in groups whose e take 16 MiB in float, cut evenly. Groups follow each other in order, so every element of
-// dweight has one order of additions.
+// Rows go in groups whose e take 16 MiB in float, cut evenly. Groups follow each other in order, so every
+// element of dweight has one order of additions.
 #include <algorithm>
 #include <cmath>
 
@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::int64_t kRows = 48;
 constexpr std::int64_t kGroupLogits = std::int64_t{4} << 20;
-constexpr std::int64_t kChunkWeights = std::int64_t{1} << 17;  // packed twice: 1 MiB in float
+constexpr std::int64_t kChunkWeights = std::int64_t{15} << 13;  // packed twice: just below 1 MiB in float
 
 std::int64_t rows_of_a_group(std::int64_t N, std::int64_t V) {
   const std::int64_t most = std::max<std::int64_t>(1, kGroupLogits / (V * kRows)) * kRows;
@@ -63,7 +63,8 @@ class Head {
         scale_(static_cast<Real>(op.scale)) {
     check_targets(targets_, N_, V_);
     const std::int64_t for_logits = PackedMatrix<Real>::size(C_, chunk_),
-                       for_dinp = std::max(PackedMatrix<Real>::size(chunk_, C_), PackedMatrix<Real>::size(group_, C_));
+                       for_dinp = std::max(PackedMatrix<Real>::size(chunk_, C_),
+                                           PackedMatrix<Real>::size(group_, C_));
     packed_logits_ = context_.shared.get<Real>(for_logits + for_dinp + group_ * (3 + 2 * chunks_ + C_ + V_));
     packed_ = packed_logits_ + for_logits;
     kept_ = packed_ + for_dinp;
@@ -87,11 +88,12 @@ class Head {
   }
 
  private:
-  std::int64_t scratch_size() const { return multiply_scratch(kRows) + kRows * C_; }
+  std::int64_t scratch_size() const { return multiply_scratch(2 * kRows) + kRows * C_; }
   Real* kept(const Tile& v) const { return kept_ + group_ * v.begin; }  // (rows of the group, v.count)
 
   void pack(PackedMatrix<Real> matrix, Operand<Real> from) {
-    context_.pool.for_each_tile(matrix.pieces(from.layout), [&](std::int64_t piece, int) { matrix.pack_piece(piece, from); });
+    context_.pool.for_each_tile(matrix.pieces(from.layout),
+                                [&](std::int64_t piece, int) { matrix.pack_piece(piece, from); });
   }
   template <class F>
   void for_each_rows(const F& f) {  // f(rows, thread's scratch)
@@ -109,7 +111,8 @@ class Head {
     for_each_rows([&](const Tile& rows, Real* scratch) {
       Real* e = kept(v) + rows.begin * v.count;
       Real* part = scratch + multiply_scratch(kRows);  // (rows, C)
-      multiply(rows.count, {inp_ + (begin_ + rows.begin) * C_, C_}, for_logits, e, v.count, Sum::overwrite, scratch);
+      multiply(rows.count, {inp_ + (begin_ + rows.begin) * C_, C_}, for_logits, e, v.count, Sum::overwrite,
+               scratch);
       for (std::int64_t r = 0; r < rows.count; ++r) exponentials(rows.begin + r, c, v, e + r * v.count);
       if (dinp_) multiply(rows.count, {e, v.count}, for_dinp, part, C_, Sum::overwrite, scratch);
       for (std::int64_t r = 0; r < rows.count; ++r) merge(rows.begin + r, c, part + r * C_);
@@ -128,7 +131,8 @@ class Head {
 
   // Row r of dinp takes in `part` = e . W_c of chunk c.
   void merge(std::int64_t r, std::int64_t c, const Real* part) {
-    const Real most = chunk_most_[c * group_ + r], before = c == 0 ? most : most_[r], now = std::max(before, most);
+    const Real most = chunk_most_[c * group_ + r], before = c == 0 ? most : most_[r],
+               now = std::max(before, most);
     most_[r] = now;
     if (!dinp_) return;
     Real* dinp = dinp_ + (begin_ + r) * C_;
@@ -175,11 +179,11 @@ class Head {
     });
     const PackedMatrix<Real> scaled(packed_, rows_, C_);
     pack(scaled, {scaled_inp_, C_});
-    context_.pool.for_each_tile(tiles_of(v.count, kRows), [&](std::int64_t tile, int thread) {
-      const Tile part(tile, kRows, v.count);
+    context_.pool.for_each_tile(tiles_of(v.count, 2 * kRows), [&](std::int64_t tile, int thread) {
+      const Tile part(tile, 2 * kRows, v.count);
       const std::int64_t first = v.begin + part.begin;
-      multiply(part.count, {kept(v) + part.begin, v.count, Layout::columns}, scaled, dweight_ + first * C_, C_,
-               Sum::add, context_.template scratch<Real>(thread, scratch_size()));
+      multiply(part.count, {kept(v) + part.begin, v.count, Layout::columns}, scaled, dweight_ + first * C_,
+               C_, Sum::add, context_.template scratch<Real>(thread, scratch_size()));
       for (std::int64_t r = 0; r < rows_; ++r) {
         const std::int64_t target = targets_[begin_ + r];
         if (target < first || target >= first + part.count) continue;
@@ -197,11 +201,11 @@ class Head {
   Real *losses_, *dinp_, *dweight_;
   const Real scale_;
 
-  std::int64_t begin_ = 0, rows_ = 0;      // of the group at hand
-  Real *packed_logits_, *packed_;          // a chunk of the weights, or the scaled rows of inp
-  Real *most_, *factor_, *at_target_;      // (group): largest logit so far, scale / sum, logit of the target
-  Real *chunk_most_, *chunk_sum_;          // (chunks, group)
-  Real *scaled_inp_, *kept_;               // (group, C), and e: (group, V) chunk by chunk
+  std::int64_t begin_ = 0, rows_ = 0;  // of the group at hand
+  Real *packed_logits_, *packed_;      // a chunk of the weights, or the scaled rows of inp
+  Real *most_, *factor_, *at_target_;  // (group): largest logit so far, scale / sum, logit of the target
+  Real *chunk_most_, *chunk_sum_;      // (chunks, group)
+  Real *scaled_inp_, *kept_;           // (group, C), and e: (group, V) chunk by chunk
 };
 
 }  // namespace

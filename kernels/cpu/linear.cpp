@@ -1,5 +1,6 @@
-// LinearForward, LinearBackwardInput, LinearBackwardWeight: dense products, shared out among the threads by rows of the
-// result; bias, GELU and its derivative are applied to the rows of a tile while they are in the cache.
+// LinearForward, LinearBackwardInput, LinearBackwardWeight: dense products, shared out among the threads by
+// rows of the result; bias, GELU and its derivative are applied to the rows of a tile while they are in the
+// cache.
 #include <algorithm>
 
 #include "cpu/gemm.h"
@@ -9,16 +10,18 @@
 namespace zhgpt::cpu {
 namespace {
 
-// A tile of the result: few enough rows and columns that some threads share even a small product evenly, and enough
-// that a panel of B, once in the cache, serves several register tiles.
+// A tile of the result: few enough rows and columns that some threads share even a small product evenly, and
+// enough that a panel of B, once in the cache, serves several register tiles.
 constexpr std::int64_t kRows = 48, kColumns = 128;
 
-// c (m, n) = or += a (m, k) . b (k, n), row-major and whole; then finish(rows, columns) on the thread that made them.
+// c (m, n) = or += a (m, k) . b (k, n), row-major and whole; then finish(rows, columns) on the thread that
+// made them.
 template <class Real, class F>
-void product(Context& context, std::int64_t m, std::int64_t n, std::int64_t k, Operand<Real> a, Operand<Real> b, Real* c,
-             Sum sum, const F& finish) {
+void product(Context& context, std::int64_t m, std::int64_t n, std::int64_t k, Operand<Real> a,
+             Operand<Real> b, Real* c, Sum sum, const F& finish) {
   PackedMatrix<Real> packed(context.shared.get<Real>(PackedMatrix<Real>::size(k, n)), k, n);
-  context.pool.for_each_tile(packed.pieces(b.layout), [&](std::int64_t piece, int) { packed.pack_piece(piece, b); });
+  context.pool.for_each_tile(packed.pieces(b.layout),
+                             [&](std::int64_t piece, int) { packed.pack_piece(piece, b); });
 
   const std::int64_t scratch = multiply_scratch(kRows), across = tiles_of(n, kColumns);
   context.reserve<Real>(scratch);
@@ -89,9 +92,11 @@ void execute(Context& context, const LinearBackwardWeight& op) {
   const std::int64_t OC = op.dweight.dim(0), C = op.dweight.dim(1), N = op.inp.dim(0);
   const Real* dout = op.dout.as<Real>();
   const Operand<Real> dout_transposed{dout, OC, Layout::columns}, inp{op.inp.as<Real>(), C};
-  product(context, OC, C, N, dout_transposed, inp, op.dweight.as<Real>(), Sum::add, [&](Tile rows, Tile columns) {
-    if (op.dbias && columns.begin == 0) add_column_sums(op.dbias.as<Real>() + rows.begin, dout + rows.begin, OC, N, rows.count);
-  });
+  product(context, OC, C, N, dout_transposed, inp, op.dweight.as<Real>(), Sum::add,
+          [&](Tile rows, Tile columns) {
+            if (op.dbias && columns.begin == 0)
+              add_column_sums(op.dbias.as<Real>() + rows.begin, dout + rows.begin, OC, N, rows.count);
+          });
 }
 
 ZHGPT_DEFINED_FOR_FLOAT_AND_DOUBLE(LinearForward)

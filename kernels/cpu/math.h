@@ -8,7 +8,8 @@
 
 namespace zhgpt::cpu {
 
-// a * b + c, rounded once where the processor does so; chosen when compiled, the same in vector and scalar code.
+// a * b + c, rounded once where the processor does so; chosen when compiled, the same in vector and scalar
+// code.
 inline float fused(float a, float b, float c) {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
   return __builtin_fmaf(a, b, c);

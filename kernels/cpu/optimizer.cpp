@@ -57,10 +57,12 @@ struct AdamWFactors {
   }
 };
 
-// Vector code: the compiler need not keep sqrt ready to set errno (-fno-math-errno), and not inlined `__restrict` holds.
+// Vector code: the compiler need not keep sqrt ready to set errno (-fno-math-errno), and not inlined
+// `__restrict` holds.
 template <class Real>
-[[gnu::noinline]] void update(Real* __restrict params, Real* __restrict m, Real* __restrict v, const Real* __restrict grads,
-            std::int64_t n, Real keep, const AdamWFactors<Real> f) {
+[[gnu::noinline]] void update(Real* __restrict params, Real* __restrict m, Real* __restrict v,
+                              const Real* __restrict grads, std::int64_t n, Real keep,
+                              const AdamWFactors<Real> f) {
   for (std::int64_t i = 0; i < n; ++i) {
     const Real g = grads[i] * f.clip;
     m[i] = f.beta1 * m[i] + f.one_minus_beta1 * g;
@@ -71,6 +73,11 @@ template <class Real>
 }
 
 }  // namespace
+
+template <class Real>
+void execute(Context&, const BeginStep& op) {
+  op.state->learning_rate = op.rates.as<float>()[op.state->step % op.rates.numel()];
+}
 
 template <class Real>
 void execute(Context& context, const AccumulateLoss& op) {
@@ -118,8 +125,10 @@ void execute(Context&, const AdvanceStep& op) {
     ++state.updates;
     state.skipped_in_a_row = 0;
   }
+  if (op.history) op.history[(state.step - 1) % op.history_size] = state;
 }
 
+ZHGPT_DEFINED_FOR_FLOAT_AND_DOUBLE(BeginStep)
 ZHGPT_DEFINED_FOR_FLOAT_AND_DOUBLE(AccumulateLoss)
 ZHGPT_DEFINED_FOR_FLOAT_AND_DOUBLE(GlobalNorm)
 ZHGPT_DEFINED_FOR_FLOAT_AND_DOUBLE(AdamW)

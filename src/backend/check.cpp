@@ -14,13 +14,17 @@ namespace {
 
 using Shape = std::initializer_list<std::int64_t>;
 
-// Checks one operation, operand by operand; `real` is the dtype that all its real operands share.
+// Checks one operation, operand by operand; `real` is the dtype that all its real operands share but the exact ones.
 class Operands {
  public:
   Operands(const char* op, const char* first_name, const Tensor& first) : op_(op), real_(first.dtype) {
-    if (real_ != DType::f32 && real_ != DType::f64) fail(first_name, dtype_name(real_), "f32 or f64");
+    if (real_ != DType::f32 && real_ != DType::f64 && real_ != DType::bf16) {
+      fail(first_name, dtype_name(real_), "f32, f64 or bf16");
+    }
   }
   explicit Operands(const char* op) : op_(op) {}
+
+  DType exact() const { return real_ == DType::bf16 ? DType::f32 : real_; }
 
   // The size of an axis, of an operand that must be there and have `rank` axes, none of them empty.
   std::int64_t dim(const char* name, const Tensor& tensor, int rank, int axis) const {
@@ -44,9 +48,9 @@ class Operands {
     operand(name, tensor, dtype, shape, false);
   }
   // A table of at least `rows` rows, of which the first `rows` are meant.
-  void output_table(const char* name, const Tensor& tensor, std::int64_t rows, std::int64_t columns) {
+  void output_table(const char* name, const Tensor& tensor, DType dtype, std::int64_t rows, std::int64_t columns) {
     at_least(name, tensor, rows);
-    output(name, tensor, {tensor.dim(0), columns});
+    output(name, tensor, dtype, {tensor.dim(0), columns});
   }
   void input_table(const char* name, const Tensor& tensor, std::int64_t rows, std::int64_t columns) {
     at_least(name, tensor, rows);
@@ -63,6 +67,9 @@ class Operands {
     if (micro_step < 0 || micro_step >= of) {
       fail("micro_step", std::to_string(micro_step), "0 <= micro_step < micro_steps = " + std::to_string(of));
     }
+  }
+  void not_bf16(const char* name, const Tensor& tensor) const {
+    if (tensor.dtype == DType::bf16) fail(name, "bf16", "f32 or f64");
   }
   void require(const char* name, const void* pointer) const {
     if (!pointer) fail(name, "a null pointer", "a step state");
@@ -137,8 +144,8 @@ void Backend::check(const EmbeddingForward& op) {
 void Backend::check(const EmbeddingBackward& op) {
   Operands c("EmbeddingBackward", "dout", op.dout);
   const auto B = c.dim("dout", op.dout, 3, 0), T = op.dout.dim(1), C = op.dout.dim(2);
-  c.output_table("dwte", op.dwte, 1, C);
-  c.output_table("dwpe", op.dwpe, T, C);
+  c.output_table("dwte", op.dwte, c.exact(), 1, C);
+  c.output_table("dwpe", op.dwpe, c.exact(), T, C);
   c.input("dout", op.dout, {B, T, C});
   c.input("inputs", op.inputs, DType::i32, {B, T});
   c.dropout(op.dropout);
@@ -148,11 +155,11 @@ void Backend::check(const LayerNormForward& op) {
   Operands c("LayerNormForward", "out", op.out);
   const auto N = c.dim("out", op.out, 2, 0), C = op.out.dim(1);
   c.output("out", op.out, {N, C});
-  c.output("mean", op.mean, {N});
-  c.output("rstd", op.rstd, {N});
+  c.output("mean", op.mean, c.exact(), {N});
+  c.output("rstd", op.rstd, c.exact(), {N});
   c.input("inp", op.inp, {N, C});
-  c.input("weight", op.weight, {C});
-  c.input("bias", op.bias, {C});
+  c.input("weight", op.weight, c.exact(), {C});
+  c.input("bias", op.bias, c.exact(), {C});
 }
 
 void Backend::check(const ResidualLayerNormForward& op) {
@@ -160,12 +167,12 @@ void Backend::check(const ResidualLayerNormForward& op) {
   const auto N = c.dim("out", op.out, 2, 0), C = op.out.dim(1);
   c.output("out", op.out, {N, C});
   c.output("residual", op.residual, {N, C});
-  c.output("mean", op.mean, {N});
-  c.output("rstd", op.rstd, {N});
+  c.output("mean", op.mean, c.exact(), {N});
+  c.output("rstd", op.rstd, c.exact(), {N});
   c.input("inp", op.inp, {N, C});
   c.input("branch", op.branch, {N, C});
-  c.input("weight", op.weight, {C});
-  c.input("bias", op.bias, {C});
+  c.input("weight", op.weight, c.exact(), {C});
+  c.input("bias", op.bias, c.exact(), {C});
   c.dropout(op.dropout);
 }
 
@@ -173,13 +180,13 @@ void Backend::check(const LayerNormBackward& op) {
   Operands c("LayerNormBackward", "dinp", op.dinp);
   const auto N = c.dim("dinp", op.dinp, 2, 0), C = op.dinp.dim(1);
   c.output("dinp", op.dinp, {N, C});
-  c.output("dweight", op.dweight, {C});
-  c.output("dbias", op.dbias, {C});
+  c.output("dweight", op.dweight, c.exact(), {C});
+  c.output("dbias", op.dbias, c.exact(), {C});
   c.input("dout", op.dout, {N, C});
   c.input("inp", op.inp, {N, C});
-  c.input("mean", op.mean, {N});
-  c.input("rstd", op.rstd, {N});
-  c.input("weight", op.weight, {C});
+  c.input("mean", op.mean, c.exact(), {N});
+  c.input("rstd", op.rstd, c.exact(), {N});
+  c.input("weight", op.weight, c.exact(), {C});
 }
 
 void Backend::check(const DropoutBackward& op) {
@@ -210,10 +217,10 @@ void Backend::check(const LinearBackwardInput& op) {
 }
 
 void Backend::check(const LinearBackwardWeight& op) {
-  Operands c("LinearBackwardWeight", "dweight", op.dweight);
+  Operands c("LinearBackwardWeight", "dout", op.dout);
   const auto OC = c.dim("dweight", op.dweight, 2, 0), C = op.dweight.dim(1), N = c.dim("inp", op.inp, 2, 0);
-  c.output("dweight", op.dweight, {OC, C});
-  if (op.dbias) c.output("dbias", op.dbias, {OC});
+  c.output("dweight", op.dweight, c.exact(), {OC, C});
+  if (op.dbias) c.output("dbias", op.dbias, c.exact(), {OC});
   c.input("dout", op.dout, {N, OC});
   c.input("inp", op.inp, {N, C});
 }
@@ -222,7 +229,7 @@ void Backend::check(const AttentionForward& op) {
   Operands c("AttentionForward", "out", op.out);
   const auto B = c.dim("out", op.out, 4, 0), T = op.out.dim(1), NH = op.out.dim(2), HS = op.out.dim(3);
   c.output("out", op.out, {B, T, NH, HS});
-  c.output("lse", op.lse, {B, NH, T});
+  c.output("lse", op.lse, c.exact(), {B, NH, T});
   c.input("qkv", op.qkv, {B, T, 3, NH, HS});
 }
 
@@ -232,31 +239,59 @@ void Backend::check(const AttentionBackward& op) {
   c.output("dqkv", op.dqkv, {B, T, 3, NH, HS});
   c.input("dout", op.dout, {B, T, NH, HS});
   c.input("out", op.out, {B, T, NH, HS});
-  c.input("lse", op.lse, {B, NH, T});
+  c.input("lse", op.lse, c.exact(), {B, NH, T});
   c.input("qkv", op.qkv, {B, T, 3, NH, HS});
 }
 
+void Backend::check(const AttentionDecode& op) {
+  Operands c("AttentionDecode", "out", op.out);
+  const auto B = c.dim("out", op.out, 3, 0), NH = op.out.dim(1), HS = op.out.dim(2), S = c.dim("k_cache", op.k_cache, 4, 2);
+  c.output("out", op.out, {B, NH, HS});
+  c.output("k_cache", op.k_cache, {B, NH, S, HS});
+  c.output("v_cache", op.v_cache, {B, NH, S, HS});
+  c.input("qkv", op.qkv, {B, 3, NH, HS});
+  c.input("lengths", op.lengths, DType::i32, {B});
+}
+
 void Backend::check(const HeadLoss& op) {
-  Operands c("HeadLoss", "losses", op.losses);
+  Operands c("HeadLoss", "inp", op.inp);
   const auto N = c.dim("inp", op.inp, 2, 0), C = op.inp.dim(1), V = c.dim("weight", op.weight, 2, 0);
-  c.output("losses", op.losses, {N});
+  c.output("losses", op.losses, c.exact(), {N});
   if (op.dinp || op.dweight) {
     c.output("dinp", op.dinp, {N, C});
-    c.output("dweight", op.dweight, {V, C});
+    c.output("dweight", op.dweight, c.exact(), {V, C});
   }
   c.input("inp", op.inp, {N, C});
   c.input("weight", op.weight, {V, C});
   c.input("targets", op.targets, DType::i32, {N});
 }
 
+void Backend::check(const SampleTokens& op) {
+  Operands c("SampleTokens");
+  const auto B = c.dim("logits", op.logits, 2, 0), V = op.logits.dim(1);
+  c.output("tokens", op.tokens, DType::i32, {B});
+  c.input("logits", op.logits, DType::f32, {B, V});
+  if (op.recent) c.input("recent", op.recent, DType::i32, {B, c.dim("recent", op.recent, 2, 1)});
+  c.input("positions", op.positions, DType::i32, {B});
+  op.options.validate();
+}
+
+void Backend::check(const BeginStep& op) {
+  Operands c("BeginStep");
+  c.require("state", op.state);
+  c.input("rates", op.rates, DType::f32, {c.dim("rates", op.rates, 1, 0)});
+}
+
 void Backend::check(const AccumulateLoss& op) {
   Operands c("AccumulateLoss", "losses", op.losses);
+  c.not_bf16("losses", op.losses);
   c.require("state", op.state);
   c.input("losses", op.losses, {c.dim("losses", op.losses, 1, 0)});
 }
 
 void Backend::check(const GlobalNorm& op) {
   Operands c("GlobalNorm", "grads", op.grads);
+  c.not_bf16("grads", op.grads);
   c.require("state", op.state);
   c.input("grads", op.grads, {c.dim("grads", op.grads, 1, 0)});
   if (!(op.max_norm >= 0)) c.fail("max_norm", std::to_string(op.max_norm), "0 (no clipping) or more");
@@ -264,10 +299,12 @@ void Backend::check(const GlobalNorm& op) {
 
 void Backend::check(const AdamW& op) {
   Operands c("AdamW", "params", op.params);
+  c.not_bf16("params", op.params);
   const auto P = c.dim("params", op.params, 1, 0);
   c.output("params", op.params, {P});
   c.output("m", op.m, {P});
   c.output("v", op.v, {P});
+  if (op.working) c.output("working", op.working, DType::bf16, {P});
   c.input("grads", op.grads, {P});
   if (op.n_decay < 0 || op.n_decay > P)
     c.fail("n_decay", std::to_string(op.n_decay), "0 to " + std::to_string(P));
@@ -275,7 +312,9 @@ void Backend::check(const AdamW& op) {
 }
 
 void Backend::check(const AdvanceStep& op) {
-  Operands("AdvanceStep").require("state", op.state);
+  Operands c("AdvanceStep");
+  c.require("state", op.state);
+  if (op.history && op.history_size < 1) c.fail("history_size", std::to_string(op.history_size), "1 or more");
 }
 
 }  // namespace zhgpt

@@ -39,7 +39,7 @@ TEST_F(Check, WrongTypeIsRefused) {
   EXPECT_EQ(refusal(LinearForward{real({3, 4}), {}, real({3, 5}), ids({4, 5}), {}}),
             "LinearForward: weight: got i32, expected f32");
   EXPECT_EQ(refusal(LinearForward{ids({3, 4}), {}, real({3, 5}), real({4, 5}), {}}),
-            "LinearForward: out: got i32, expected f32 or f64");
+            "LinearForward: out: got i32, expected f32, f64 or bf16");
 }
 
 TEST_F(Check, MissingTensorIsRefused) {

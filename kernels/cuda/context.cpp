@@ -1,0 +1,25 @@
+#include "cuda/context.h"
+
+#include <cuda_runtime_api.h>
+
+#include "cuda/error.h"
+
+namespace zhgpt::cuda {
+
+Scratch::~Scratch() {
+  if (!stream_.dry()) check_nothrow(cudaFree(data_), "cudaFree of scratch memory");
+}
+
+void* Scratch::get(std::size_t bytes) {
+  if (bytes > bytes_ && !stream_.dry()) {
+    stream_.synchronize();  // what was launched may still use the old block
+    check(cudaFree(data_), "cudaFree of scratch memory");
+    data_ = nullptr;
+    bytes_ = 0;
+    check(cudaMalloc(&data_, bytes), "scratch memory");
+  }
+  if (bytes > bytes_) bytes_ = bytes;
+  return stream_.dry() ? reinterpret_cast<void*>(std::uintptr_t{256}) : data_;
+}
+
+}  // namespace zhgpt::cuda

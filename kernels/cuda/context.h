@@ -1,0 +1,40 @@
+// What every CUDA operation works with: the stream, the dense products, and scratch memory that is grown once
+// and kept.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cuda/matmul.h"
+#include "cuda/stream.h"
+
+namespace zhgpt::cuda {
+
+// One block of device memory without initial contents, shared by the operations in turn: the stream keeps
+// them apart.
+class Scratch {
+ public:
+  explicit Scratch(Stream& stream) : stream_(stream) {}
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  // The block, of at least so many bytes, aligned to 256. Asking for more than ever before waits for the
+  // stream and moves it, which must not happen while a step is captured: the first step is run without. On a
+  // dry stream the address means nothing. Throws DeviceError when there is no room.
+  void* get(std::size_t bytes);
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  Stream& stream_;
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+struct Context {
+  Stream& stream;
+  Matmul& matmul;
+  Scratch& scratch;
+};
+
+}  // namespace zhgpt::cuda

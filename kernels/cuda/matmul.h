@@ -1,0 +1,51 @@
+// Dense products on a stream: by cuBLASLt on a device (matmul_cublaslt.cpp), by plain loops on the host
+// runtime (simt/matmul_host.cpp). Whoever links chooses.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "cuda/stream.h"
+#include "zhgpt/tensor.h"
+
+namespace zhgpt::cuda {
+
+// out (m, n) = or += a (m, k) . b (k, n), all row-major, summed in f32; a transposed operand is stored as (k,
+// m) or (n, k).
+struct Product {
+  struct Operand {
+    const void* data;
+    std::int64_t stride;  // elements from row to row as stored
+    bool transposed = false;
+  };
+  enum class Epilogue {
+    none,
+    bias,       // out = product + bias
+    bias_gelu,  // pre_gelu = product + bias, out = gelu(pre_gelu)
+    dgelu,      // out = product * gelu'(pre_gelu)
+  };
+
+  std::int64_t m, n, k;
+  Operand a, b;
+  DType dtype;  // of a and b: f32 or bf16
+  void* out;    // (m, n), rows n apart
+  DType out_dtype;
+  bool add = false;  // out += ; only with Epilogue::none
+  Epilogue epilogue = Epilogue::none;
+  const void* bias = nullptr;  // (n), out_dtype
+  void* pre_gelu = nullptr;    // (m, n), out_dtype
+};
+
+class Matmul {
+ public:
+  virtual ~Matmul() = default;
+  // Puts the product on the stream and in its ledger; on a dry stream only in the ledger. The first call with
+  // a shape may search for the fastest algorithm and must not be captured; later calls with it take no memory
+  // and do not wait. Throws DeviceError.
+  virtual void run(Stream& stream, const Product& product) = 0;
+};
+
+// tf32: products of f32 operands may round them to 10 bits of mantissa. `dry` touches no device.
+std::unique_ptr<Matmul> make_matmul(bool tf32, bool dry);
+
+}  // namespace zhgpt::cuda
