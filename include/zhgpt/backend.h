@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -35,6 +36,23 @@ class Buffer {
   std::int64_t bytes_ = 0;
 };
 
+// Operations that are run again and again as they are. A CUDA backend captures them once and replays them as one graph.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual void replay() = 0;
+};
+
+// A copy of device memory to the host that nobody waits for.
+class Readback {
+ public:
+  virtual ~Readback() = default;
+  // Copies what the memory holds after all that was run before. REQUIRES: no copy is under way.
+  virtual void start(const void* device) = 0;
+  virtual bool ready() = 0;         // the copy started last has arrived
+  virtual const void* wait() = 0;   // the copied bytes, until the next start
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -48,6 +66,11 @@ class Backend {
   virtual void copy(void* to_device, const void* from_device, std::int64_t bytes) = 0;
   virtual void zero(void* device, std::int64_t bytes) = 0;
   virtual void synchronize() = 0;
+
+  // `operations` may run, copy and zero, always the same operations with the same operands; it neither allocates nor
+  // moves anything between device and host.
+  virtual std::unique_ptr<Recording> record(std::function<void()> operations) = 0;
+  virtual std::unique_ptr<Readback> make_readback(std::int64_t bytes) = 0;
 
   // Throws ConfigError when the operands do not fit the operation's contract.
   template <class Op>
@@ -73,6 +96,23 @@ class Backend {
   ZHGPT_FOR_EACH_OP(ZHGPT_DECLARE_OP)
 #undef ZHGPT_DECLARE_OP
 };
+
+// The dtype in which an operation computes, that of its real operands; f32 where there are none.
+template <class Op>
+DType real_dtype(const Op& op) {
+  if constexpr (requires { op.grads; })
+    return op.grads.dtype;
+  else if constexpr (requires { op.losses; op.inp; })
+    return op.inp.dtype;
+  else if constexpr (requires { op.losses; })
+    return op.losses.dtype;
+  else if constexpr (requires { op.dout; })
+    return op.dout.dtype;
+  else if constexpr (requires { op.out; })
+    return op.out.dtype;
+  else
+    return DType::f32;
+}
 
 // device: "auto", "cpu", "cuda" or "cuda:N". threads: CPU threads, 0 for all that this process may use.
 // Throws ConfigError for an unknown name, DeviceError when the device asked for is not there.

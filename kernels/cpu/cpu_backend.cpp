@@ -3,32 +3,14 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "cpu/ops.h"
 #include "zhgpt/error.h"
 
 namespace zhgpt {
 namespace {
-
-// What says in which type an operation computes; the operations without real operands have nothing to choose.
-template <class Op>
-DType real_dtype(const Op& op) {
-  if constexpr (requires { op.grads; })
-    return op.grads.dtype;
-  else if constexpr (requires {
-                       op.losses;
-                       op.inp;
-                     })
-    return op.inp.dtype;
-  else if constexpr (requires { op.losses; })
-    return op.losses.dtype;
-  else if constexpr (requires { op.dout; })
-    return op.dout.dtype;
-  else if constexpr (requires { op.out; })
-    return op.out.dtype;
-  else
-    return DType::f32;
-}
 
 template <class Op>
 void dispatch(cpu::Context& context, const Op& op) {
@@ -43,6 +25,26 @@ void dispatch(cpu::Context& context, const Op& op) {
     cpu::execute<float>(context, op);
   }
 }
+
+class CpuRecording final : public Recording {
+ public:
+  explicit CpuRecording(std::function<void()> operations) : operations_(std::move(operations)) {}
+  void replay() override { operations_(); }
+
+ private:
+  std::function<void()> operations_;
+};
+
+class CpuReadback final : public Readback {
+ public:
+  explicit CpuReadback(std::int64_t bytes) : bytes_(static_cast<std::size_t>(bytes)) {}
+  void start(const void* device) override { std::memcpy(bytes_.data(), device, bytes_.size()); }
+  bool ready() override { return true; }
+  const void* wait() override { return bytes_.data(); }
+
+ private:
+  std::vector<char> bytes_;
+};
 
 }  // namespace
 
@@ -67,6 +69,14 @@ void CpuBackend::copy(void* to_device, const void* from_device, std::int64_t byt
 
 void CpuBackend::zero(void* device, std::int64_t bytes) {
   std::memset(device, 0, static_cast<std::size_t>(bytes));
+}
+
+std::unique_ptr<Recording> CpuBackend::record(std::function<void()> operations) {
+  return std::make_unique<CpuRecording>(std::move(operations));
+}
+
+std::unique_ptr<Readback> CpuBackend::make_readback(std::int64_t bytes) {
+  return std::make_unique<CpuReadback>(bytes);
 }
 
 void* CpuBackend::allocate_bytes(std::int64_t bytes) {

@@ -22,7 +22,7 @@ endif()
 
 file(GLOB simt_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.cpp)
 add_library(zhgpt_simt_runtime STATIC ${simt_sources})
-target_include_directories(zhgpt_simt_runtime PUBLIC ${PROJECT_SOURCE_DIR}/kernels)
+target_include_directories(zhgpt_simt_runtime PUBLIC ${PROJECT_SOURCE_DIR}/kernels ${PROJECT_SOURCE_DIR}/include)
 target_include_directories(zhgpt_simt_runtime SYSTEM PUBLIC ${CUDAToolkit_INCLUDE_DIRS})
 target_compile_options(zhgpt_simt_runtime PRIVATE -O2 -g1 -Wall -Wextra -Wshadow)
 target_link_libraries(zhgpt_simt_runtime PUBLIC ${CMAKE_DL_LIBS})
@@ -43,3 +43,8 @@ function(zhgpt_link_simt target variant)
   target_link_libraries(${target} PRIVATE zhgpt_simt_runtime)
   target_link_options(${target} PRIVATE ${ZHGPT_SIMT_LINK_${variant}})
 endfunction()
+
+# The CUDA backend for the host runtime: what nvcc compiles into zhgpt_cuda, but for the libraries that need a device.
+file(GLOB cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cpp)
+list(FILTER cuda_sources EXCLUDE REGEX "cublaslt|cudnn")
+zhgpt_add_simt_kernels(zhgpt_simt SOURCES ${cuda_sources})

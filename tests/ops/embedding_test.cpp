@@ -39,7 +39,7 @@ TEST_P(Embedding, BackwardAddsTheDerivatives) {
     for (const float p : {0.f, 0.3f}) {
       const Dropout dropout{p, 3, 2, 4, bench().state(state_)};
       auto want_te = random_reals(V * C, 5), want_pe = random_reals(positions * C, 6);
-      const Tensor dwte = bench().reals(want_te, {V, C}), dwpe = bench().reals(want_pe, {positions, C});
+      const Tensor dwte = bench().exacts(want_te, {V, C}), dwpe = bench().exacts(want_pe, {positions, C});
       bench().run(
           EmbeddingBackward{dwte, dwpe, bench().reals(dout, {B, T, C}), bench().ints(ids, {B, T}), dropout});
       // The map is linear, so that its derivative is its transpose.

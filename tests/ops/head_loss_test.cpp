@@ -20,8 +20,8 @@ TEST_P(Head, LossesAndGradients) {
     auto targets = random_ids(N, 4, V);
     if (N > 1) targets[0] = -1, at(targets, N / 2) = -100;
     const double scale = 0.25;
-    const Tensor losses = bench().unset({N}), dinp = bench().unset({N, C}),
-                 dweight = bench().reals(before, {V, C});
+    const Tensor losses = bench().unset_exact({N}), dinp = bench().unset({N, C}),
+                 dweight = bench().exacts(before, {V, C});
     bench().run(HeadLoss{losses, dinp, dweight, bench().reals(inp, {N, C}), bench().reals(weight, {V, C}),
                          bench().ints(targets, {N}), scale});
     EXPECT_TRUE(close(bench().read(losses), reference::head_losses(inp, weight, targets, C, V), forward(4)));
@@ -58,10 +58,11 @@ TEST_P(Head, GroupsOfRowsAddUp) {
   const auto targets = random_ids(N, 3, V);
   const Tensor x = bench().reals(inp, {N, C}), w = bench().reals(weight, {V, C}),
                t = bench().ints(targets, {N});
-  const Tensor losses = bench().unset({N}), dinp = bench().unset({N, C}), dweight = bench().filled(0, {V, C});
+  const Tensor losses = bench().unset_exact({N}), dinp = bench().unset({N, C}),
+               dweight = bench().filled_exact(0, {V, C});
   bench().run(HeadLoss{losses, dinp, dweight, x, w, t, 1});
-  const Tensor losses2 = bench().unset({N}), dinp2 = bench().unset({N, C}),
-               dweight2 = bench().filled(0, {V, C});
+  const Tensor losses2 = bench().unset_exact({N}), dinp2 = bench().unset({N, C}),
+               dweight2 = bench().filled_exact(0, {V, C});
   for (const auto& [begin, count] : {std::pair<Index, Index>{0, 37}, {37, N - 37}}) {
     bench().run(HeadLoss{losses2.rows(begin, count), dinp2.rows(begin, count), dweight2, x.rows(begin, count),
                          w, t.rows(begin, count), 1});
@@ -76,14 +77,16 @@ TEST_P(Head, EvaluationGivesTheSameLosses) {
   const Tensor inp = bench().reals(random_reals(N * C, 1), {N, C}),
                weight = bench().reals(random_reals(V * C, 2), {V, C});
   const Tensor targets = bench().ints(random_ids(N, 3, V), {N});
-  const Tensor training = bench().unset({N}), evaluation = bench().unset({N});
-  bench().run(HeadLoss{training, bench().unset({N, C}), bench().filled(0, {V, C}), inp, weight, targets, 1});
+  const Tensor training = bench().unset_exact({N}), evaluation = bench().unset_exact({N});
+  bench().run(
+      HeadLoss{training, bench().unset({N, C}), bench().filled_exact(0, {V, C}), inp, weight, targets, 1});
   bench().run(HeadLoss{evaluation, {}, {}, inp, weight, targets, 1});
   EXPECT_EQ(bench().bits(training), bench().bits(evaluation));
 }
 
 TEST_P(Head, NothingButPadding) {
-  const Tensor losses = bench().unset({3}), dinp = bench().unset({3, 2}), dweight = bench().filled(7, {5, 2});
+  const Tensor losses = bench().unset_exact({3}), dinp = bench().unset({3, 2}),
+               dweight = bench().filled_exact(7, {5, 2});
   bench().run(HeadLoss{losses, dinp, dweight, bench().filled(1, {3, 2}), bench().filled(1, {5, 2}),
                        bench().ints({-1, -1, -1}, {3}), 1});
   EXPECT_EQ(bench().read(losses), Values<double>(3, 0.0));
@@ -92,7 +95,7 @@ TEST_P(Head, NothingButPadding) {
 }
 
 TEST_P(Head, AnInfiniteLogitShowsInTheLoss) {
-  const Tensor losses = bench().unset({2});
+  const Tensor losses = bench().unset_exact({2});
   bench().run(HeadLoss{losses,
                        {},
                        {},

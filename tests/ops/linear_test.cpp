@@ -85,7 +85,7 @@ TEST_P(Linear, WeightGradientAddsTheDerivative) {
     const auto dout = random_reals(N * OC, 4), before = random_reals(OC * C, 5),
                bias_before = random_reals(OC, 6);
     const auto places = places_of(weight.size()), bias_places = places_of(bias.size());
-    const Tensor dweight = bench().reals(before, {OC, C}), dbias = bench().reals(bias_before, {OC});
+    const Tensor dweight = bench().exacts(before, {OC, C}), dbias = bench().exacts(bias_before, {OC});
     const LinearBackwardWeight op{dweight, dbias, bench().reals(dout, {N, OC}), bench().reals(inp, {N, C})};
     bench().run(op);
     auto want = gradient(

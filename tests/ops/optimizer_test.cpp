@@ -13,7 +13,7 @@ TEST_P(Optimizer, LossesAddUpOverMicroBatches) {
   const Index N = 5000;
   const auto losses = random_reals(N, 1, 1, 3);
   StepState* state = bench().state({.loss = 77});
-  const Tensor device_losses = bench().reals(losses, {N});
+  const Tensor device_losses = bench().exacts(losses, {N});
   double sum = 0;
   for (double loss : losses) sum += loss;
   bench().run(AccumulateLoss{state, device_losses, 1.0 / N, true});
@@ -25,7 +25,7 @@ TEST_P(Optimizer, LossesAddUpOverMicroBatches) {
 TEST_P(Optimizer, GlobalNormClipsWhatIsTooLong) {
   for (const Index P : {1, 7, 4096, 10001}) {
     const auto grads = random_reals(P, 1, 2);
-    const Tensor device_grads = bench().reals(grads, {P});
+    const Tensor device_grads = bench().exacts(grads, {P});
     double sum = 0;
     for (double g : grads) sum += g * g;
     const double norm = std::sqrt(sum);
@@ -54,14 +54,14 @@ TEST_P(Optimizer, AdamWFollowsThePaper) {
     auto params = random_reals(P, 1), m = Values<double>(static_cast<std::size_t>(P)), v = m;
     const AdamWReference reference{0.9, 0.95, 1e-8, 0.1};
     AdamW op;
-    op.params = bench().reals(params, {P});
-    op.m = bench().filled(0, {P});
-    op.v = bench().filled(0, {P});
+    op.params = bench().exacts(params, {P});
+    op.m = bench().filled_exact(0, {P});
+    op.v = bench().filled_exact(0, {P});
     op.n_decay = n_decay;
     for (int updates = 0; updates < 3; ++updates) {
       const auto grads = random_reals(P, static_cast<std::uint32_t>(10 + updates));
       const StepState state{.step = 9, .updates = updates, .learning_rate = 0.01f, .clip_scale = 0.5f};
-      op.grads = bench().reals(grads, {P});
+      op.grads = bench().exacts(grads, {P});
       op.state = bench().state(state);
       bench().run(op);
       for (Index i = 0; i < P; ++i) {
@@ -96,10 +96,10 @@ TEST_P(Optimizer, AStepThatIsNotFiniteChangesNothing) {
                                       .loss = loss,
                                       .clip_scale = 1});
     AdamW op;
-    op.params = bench().reals(random_reals(P, 2), {P});
-    op.m = bench().reals(random_reals(P, 3), {P});
-    op.v = bench().reals(random_reals(P, 4, 0.5, 1), {P});
-    op.grads = bench().reals(*grads, {P});
+    op.params = bench().exacts(random_reals(P, 2), {P});
+    op.m = bench().exacts(random_reals(P, 3), {P});
+    op.v = bench().exacts(random_reals(P, 4, 0.5, 1), {P});
+    op.grads = bench().exacts(*grads, {P});
     op.state = state;
     const auto params = bench().bits(op.params), m = bench().bits(op.m), v = bench().bits(op.v);
     bench().run(GlobalNorm{state, op.grads, 1.0});

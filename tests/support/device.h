@@ -17,6 +17,7 @@
 
 #include "support/compare.h"
 #include "zhgpt/backend.h"
+#include "zhgpt/bfloat16.h"
 #include "zhgpt/error.h"
 
 namespace zhgpt::test {
@@ -27,7 +28,8 @@ struct Device {
 };
 
 inline const std::vector<Device>& devices() {
-  static const std::vector<Device> list = {{"cpu", DType::f32}, {"cpu", DType::f64}, {"cuda", DType::f32}};
+  static const std::vector<Device> list = {
+      {"cpu", DType::f32}, {"cpu", DType::f64}, {"cuda", DType::f32}, {"cuda", DType::bf16}};
   return list;
 }
 
@@ -50,17 +52,20 @@ class Workbench {
     backend_->run(op);
   }
 
-  Tensor reals(const std::vector<double>& values, std::initializer_list<std::int64_t> shape) {
-    if (dtype_ == DType::f64) return place(values.data(), DType::f64, shape);
-    const std::vector<float> narrow(values.begin(), values.end());
-    return place(narrow.data(), DType::f32, shape);
+  using Shape = std::initializer_list<std::int64_t>;
+
+  // In the device's dtype, rounded to it; and the operands that ops.h calls exact.
+  Tensor reals(const std::vector<double>& values, Shape shape) { return reals(values, dtype_, shape); }
+  Tensor exacts(const std::vector<double>& values, Shape shape) {
+    return reals(values, exact_dtype(), shape);
   }
-  Tensor filled(double value, std::initializer_list<std::int64_t> shape) {
-    return reals(std::vector<double>(static_cast<std::size_t>(Tensor(nullptr, dtype_, shape).numel()), value),
-                 shape);
-  }
-  // An output that is to be overwritten: anything that is read of it, or left of it, shows.
-  Tensor unset(std::initializer_list<std::int64_t> shape) { return filled(kNaN, shape); }
+  // Outputs that are to be overwritten: anything that is read of them, or left of them, shows.
+  Tensor unset(Shape shape) { return filled(kNaN, dtype_, shape); }
+  Tensor unset_exact(Shape shape) { return filled(kNaN, exact_dtype(), shape); }
+  Tensor filled(double value, Shape shape) { return filled(value, dtype_, shape); }
+  Tensor filled_exact(double value, Shape shape) { return filled(value, exact_dtype(), shape); }
+  DType exact_dtype() const { return dtype_ == DType::bf16 ? DType::f32 : dtype_; }
+
   Tensor ints(const std::vector<std::int32_t>& values, std::initializer_list<std::int64_t> shape) {
     return place(values.data(), DType::i32, shape);
   }
@@ -77,7 +82,10 @@ class Workbench {
     std::vector<double> values;
     for (std::int64_t i = 0; i < tensor.numel(); ++i) {
       const char* at = bytes.data() + i * dtype_bytes(tensor.dtype);
-      values.push_back(tensor.dtype == DType::f64 ? get<double>(at) : static_cast<double>(get<float>(at)));
+      values.push_back(tensor.dtype == DType::f64 ? get<double>(at)
+                       : tensor.dtype == DType::f32
+                           ? static_cast<double>(get<float>(at))
+                           : static_cast<double>(bfloat16_value(get<std::uint16_t>(at))));
     }
     return values;
   }
@@ -113,6 +121,18 @@ class Workbench {
   static constexpr int kGuard = 256;
   static constexpr char kGuardByte = 0x5A;
 
+  Tensor reals(const std::vector<double>& values, DType dtype, Shape shape) {
+    if (dtype == DType::f64) return place(values.data(), dtype, shape);
+    const std::vector<float> narrow(values.begin(), values.end());
+    if (dtype == DType::f32) return place(narrow.data(), dtype, shape);
+    std::vector<std::uint16_t> bits;
+    for (float value : narrow) bits.push_back(bfloat16_bits(value));
+    return place(bits.data(), dtype, shape);
+  }
+  Tensor filled(double value, DType dtype, Shape shape) {
+    return reals(std::vector<double>(static_cast<std::size_t>(Tensor(nullptr, dtype, shape).numel()), value),
+                 dtype, shape);
+  }
   template <class T>
   static T get(const char* at) {
     T value;
@@ -162,9 +182,13 @@ class OnDevice : public ::testing::TestWithParam<Device> {
 
   // What an operation may be off by. Forward in f64 differs from the reference by the order of its sums
   // alone. In f32 (unit roundoff 6e-8) sums of a few hundred terms of size 1 keep errors below 1e-5 of
-  // `scale`, exp and tanh included; gradients go through two such sums.
-  Tolerance forward(double scale = 1) const { return {exact() ? 1e-12 : 1e-5, scale}; }
-  Tolerance backward(double scale = 1) const { return {exact() ? 1e-10 : 5e-5, scale}; }
+  // `scale`, exp and tanh included; gradients go through two such sums. In bf16 (unit roundoff 4e-3) results
+  // and what lies between two products are rounded once each.
+  Tolerance forward(double scale = 1) const { return {tolerance(1e-12, 1e-5, 8e-3), scale}; }
+  Tolerance backward(double scale = 1) const { return {tolerance(1e-10, 5e-5, 2e-2), scale}; }
+  double tolerance(double f64, double f32, double bf16) const {
+    return GetParam().dtype == DType::f64 ? f64 : GetParam().dtype == DType::f32 ? f32 : bf16;
+  }
 
  private:
   std::unique_ptr<Workbench> bench_;

@@ -1,10 +1,11 @@
-// Test data: a pure function of (site, index), the same in every test run; reals are exact in float, so that
-// f32 and f64 devices and the references see equal inputs.
+// Test data: a pure function of (site, index), the same in every test run; reals are exact in bf16, so that
+// all devices and the references see equal inputs.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "zhgpt/bfloat16.h"
 #include "zhgpt/rng.h"
 
 namespace zhgpt::test {
@@ -21,7 +22,8 @@ inline std::vector<double> random_reals(std::int64_t count, std::uint32_t site, 
   std::vector<double> values(static_cast<std::size_t>(count));
   for (std::int64_t i = 0; i < count; ++i) {
     const double unit = 2.0 * static_cast<double>(uniform_float(random_word(site, i))) - 1.0;
-    values[static_cast<std::size_t>(i)] = static_cast<float>(centre + spread * unit);
+    const auto value = static_cast<float>(centre + spread * unit);
+    values[static_cast<std::size_t>(i)] = static_cast<double>(bfloat16_value(bfloat16_bits(value)));
   }
   return values;
 }

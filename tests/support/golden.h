@@ -13,7 +13,8 @@
 namespace zhgpt::test {
 
 inline const nlohmann::json& golden() {
-  static const nlohmann::json json = nlohmann::json::parse(std::ifstream(ZHGPT_TESTS_DIR "/golden/gpt2_tiny.json"));
+  static const nlohmann::json json =
+      nlohmann::json::parse(std::ifstream(ZHGPT_TESTS_DIR "/golden/gpt2_tiny.json"));
   return json;
 }
 

@@ -1,0 +1,131 @@
+// CudaBackend: the device, its memory, and the choice of float or bf16 for each operation.
+#include "cuda/cuda_backend.h"
+
+#include <cuda_runtime_api.h>
+
+#include "cuda/error.h"
+#include "cuda/graph.h"
+#include "cuda/ops.h"
+#include "zhgpt/error.h"
+#include "zhgpt/messages.h"
+
+namespace zhgpt {
+namespace {
+
+constexpr int kOldestMajor = 8;  // sm_80: bf16 in tensor cores, asynchronous copies to shared memory
+
+// Makes the device current for this thread and returns its name.
+std::string open_device(int ordinal) {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) {
+    cudaGetLastError();  // forgotten: no driver or no device is an answer here
+    count = 0;
+  }
+  if (ordinal < 0 || ordinal >= count) throw DeviceError(tr(Msg::no_such_cuda_device, ordinal, count));
+  cuda::check(cudaSetDevice(ordinal), "cudaSetDevice");
+  cudaDeviceProp properties{};
+  cuda::check(cudaGetDeviceProperties(&properties, ordinal), "cudaGetDeviceProperties");
+  const std::string name = "cuda:" + std::to_string(ordinal) + ", " + properties.name;
+  if (properties.major < kOldestMajor) {
+    throw DeviceError(tr(Msg::cuda_device_too_old, name, properties.major, properties.minor, kOldestMajor));
+  }
+  return name;
+}
+
+template <class Op>
+void dispatch(cuda::Context& context, const Op& op) {
+  const DType dtype = real_dtype(op);
+  if (dtype == DType::f64) throw ConfigError("the CUDA backend computes in f32 and bf16, not in f64");
+  if (dtype == DType::bf16) {
+    cuda::execute<__nv_bfloat16>(context, op);
+  } else {
+    cuda::execute<float>(context, op);
+  }
+}
+
+std::size_t size_of(std::int64_t bytes) {
+  return static_cast<std::size_t>(bytes);
+}
+
+}  // namespace
+
+CudaBackend::CudaBackend(int ordinal)
+    : name_(open_device(ordinal)),
+      matmul_(cuda::make_matmul(false, false)),
+      scratch_(stream_),
+      context_{stream_, *matmul_, scratch_} {}
+
+CudaBackend::~CudaBackend() {
+  cuda::check_nothrow(cudaStreamSynchronize(stream_.get()), "end of the CUDA backend");
+}
+
+void CudaBackend::upload(void* device, const void* host, std::int64_t bytes) {
+  cuda::check(cudaMemcpyAsync(device, host, size_of(bytes), cudaMemcpyHostToDevice, stream_.get()), "upload");
+  stream_.synchronize();  // the caller may change `host` at once
+}
+
+void CudaBackend::download(void* host, const void* device, std::int64_t bytes) {
+  cuda::check(cudaMemcpyAsync(host, device, size_of(bytes), cudaMemcpyDeviceToHost, stream_.get()),
+              "download");
+  stream_.synchronize();
+}
+
+void CudaBackend::copy(void* to_device, const void* from_device, std::int64_t bytes) {
+  cuda::check(
+      cudaMemcpyAsync(to_device, from_device, size_of(bytes), cudaMemcpyDeviceToDevice, stream_.get()),
+      "copy");
+}
+
+void CudaBackend::zero(void* device, std::int64_t bytes) {
+  cuda::check(cudaMemsetAsync(device, 0, size_of(bytes), stream_.get()), "zero");
+}
+
+void CudaBackend::synchronize() {
+  stream_.synchronize();
+}
+
+std::unique_ptr<Recording> CudaBackend::record(std::function<void()> operations) {
+  return std::make_unique<cuda::GraphRecording>(stream_, std::move(operations));
+}
+
+std::unique_ptr<Readback> CudaBackend::make_readback(std::int64_t bytes) {
+  return std::make_unique<cuda::EventReadback>(stream_, bytes);
+}
+
+void* CudaBackend::allocate_bytes(std::int64_t bytes) {
+  void* data = nullptr;
+  const cudaError_t status = cudaMalloc(&data, size_of(bytes));
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // forgotten: the caller says it better
+    return nullptr;
+  }
+  cuda::check(status, "cudaMalloc");
+  zero(data, bytes);
+  return data;
+}
+
+void CudaBackend::free_bytes(void* data) noexcept {
+  cuda::check_nothrow(cudaStreamSynchronize(stream_.get()),
+                      "release of memory");  // what was launched may use it
+  cuda::check_nothrow(cudaFree(data), "release of memory");
+}
+
+#define ZHGPT_EXECUTE(Op)                   \
+  void CudaBackend::execute(const Op& op) { \
+    dispatch(context_, op);                 \
+  }
+ZHGPT_FOR_EACH_OP(ZHGPT_EXECUTE)
+#undef ZHGPT_EXECUTE
+
+bool cuda_present() {
+  int count = 0;
+  const bool usable = cudaGetDeviceCount(&count) == cudaSuccess && count > 0;
+  cudaGetLastError();
+  return usable;
+}
+
+std::unique_ptr<Backend> make_cuda_backend(int ordinal) {
+  return std::make_unique<CudaBackend>(ordinal);
+}
+
+}  // namespace zhgpt

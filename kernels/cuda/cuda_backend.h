@@ -1,0 +1,42 @@
+// CudaBackend: the memory of one GPU and the operations of kernels/cuda on one stream, in f32 or bf16.
+//
+// Everything is put on the stream and runs in order; the host waits only in upload, download, synchronize and
+// Readback::wait. Results are bit-identical from run to run on one kind of device.
+#pragma once
+
+#include "cuda/context.h"
+#include "zhgpt/backend.h"
+
+namespace zhgpt {
+
+class CudaBackend final : public Backend {
+ public:
+  // Throws DeviceError when there is no such device or it is older than sm_80.
+  explicit CudaBackend(int ordinal);
+  ~CudaBackend() override;
+
+  std::string name() const override { return name_; }
+  void upload(void* device, const void* host, std::int64_t bytes) override;
+  void download(void* host, const void* device, std::int64_t bytes) override;
+  void copy(void* to_device, const void* from_device, std::int64_t bytes) override;
+  void zero(void* device, std::int64_t bytes) override;
+  void synchronize() override;
+  std::unique_ptr<Recording> record(std::function<void()> operations) override;
+  std::unique_ptr<Readback> make_readback(std::int64_t bytes) override;
+
+ private:
+  void* allocate_bytes(std::int64_t bytes) override;
+  void free_bytes(void* data) noexcept override;
+
+#define ZHGPT_EXECUTE(Op) void execute(const Op& op) override;
+  ZHGPT_FOR_EACH_OP(ZHGPT_EXECUTE)
+#undef ZHGPT_EXECUTE
+
+  std::string name_;
+  cuda::Stream stream_;
+  std::unique_ptr<cuda::Matmul> matmul_;
+  cuda::Scratch scratch_;
+  cuda::Context context_;
+};
+
+}  // namespace zhgpt
