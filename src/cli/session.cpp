@@ -47,8 +47,6 @@ void say_baselines(double val_loss, const Dataset& dataset, RunView& view) {
 
 }  // namespace
 
-bool has_checkpoints(const std::string& directory) { return zhgpt::has_checkpoints(directory); }
-
 std::string flags_for_longer(Trainer& trainer) {
   const TrainConfig& t = trainer.config().train;
   std::string flags;

@@ -68,6 +68,31 @@ std::string step_file_name(std::int64_t step) { return padded("step_", step, 8);
 std::string sample_heading(std::int64_t step) { return std::string(kSampleHeading) + std::to_string(step) + "\n"; }
 std::string json_number(double value) { return std::isfinite(value) ? to_text(value) : "null"; }
 
+NewRunDirectory::MissingDirectories::MissingDirectories(const std::string& directory) {
+  std::error_code ignored;
+  fs::path path = fs::absolute(directory, ignored);
+  for (; !path.empty() && !fs::exists(path, ignored); path = path.parent_path()) paths.push_back(path);
+}
+
+NewRunDirectory::MissingDirectories::~MissingDirectories() {
+  std::error_code ignored;
+  for (const std::string& path : paths) fs::remove(path, ignored);
+}
+
+NewRunDirectory::NewRunDirectory(const std::string& directory) : missing_(directory) {
+  prepare_directory(directory);
+  lock_.emplace(directory);
+  for (const char* name : {"vocab.json", "corpus.tokens"}) {
+    const std::string path = directory + "/" + name;
+    if (!fs::exists(path)) made_files_.push_back(path);
+  }
+}
+
+NewRunDirectory::~NewRunDirectory() {
+  std::error_code ignored;
+  for (const std::string& path : made_files_) fs::remove(path, ignored);  // still under the lock
+}
+
 void cut_logs_after(const std::string& directory, std::int64_t step) {
   filter_lines(directory + "/metrics.jsonl",
                [&](std::string_view line) { return number_after(line, kMetricsHead) > step || !line.ends_with("}\n"); });
