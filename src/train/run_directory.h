@@ -39,6 +39,17 @@ class NewRunDirectory {
 // Removes what metrics.jsonl and samples.txt say of steps after `step`: a run resumed there says it again.
 void cut_logs_after(const std::string& directory, std::int64_t step);
 
+// The checkpoint of this run that was saved after `step` steps: its name in the directory, "" when there is
+// none.
+std::string checkpoint_at(const std::string& directory, const RunId& run, std::int64_t step);
+
+// Renames the checkpoints of this run that come after `step` to NAME.old: a run that goes back there has
+// other events from then on, and they are no part of it. Returns how many.
+std::int64_t set_aside_after(const std::string& directory, const RunId& run, std::int64_t step);
+
+// Makes `latest` or `best` name a file; "" removes the pointer.
+void write_pointer(const std::string& directory, const char* pointer, const std::string& name);
+
 // Keeps the newest `keep_last` checkpoints of this run and the one that `best` names. Touches only files with our
 // names whose header carries this run's id. Never throws: an old checkpoint too many is no failure.
 void remove_old_checkpoints(const std::string& directory, const RunId& run, std::int64_t keep_last) noexcept;
