@@ -84,7 +84,8 @@ DirectoryLock::DirectoryLock(const std::string& directory) : path_(directory + "
   ::gethostname(host, sizeof host - 1);
   const std::string holder = std::to_string(::getpid()) + " " + host + "\n";
   // The text only helps a message; the lock holds without it, even on a full disk.
-  if (::ftruncate(fd.get(), 0) == 0 && ::pwrite(fd.get(), holder.data(), holder.size(), 0) < 0) ::ftruncate(fd.get(), 0);
+  [[maybe_unused]] const bool is_told =
+      ::ftruncate(fd.get(), 0) == 0 && ::pwrite(fd.get(), holder.data(), holder.size(), 0) >= 0;
   remove_temporaries(directory);
   fd_ = fd.release();
 }
