@@ -46,8 +46,9 @@ void write_text_file(const std::string& path, std::string_view text);
 // The whole of a text file. Throws IoError when it cannot be read or is larger than max_bytes.
 std::string read_text_file(const std::string& path, std::int64_t max_bytes = 16 << 20);
 
-// One writer a directory: flock on DIR/run.lock, released when the process ends, however it ends.
-// Throws BusyError naming the process that holds it. Removes temporary files that a killed process left.
+// One writer a directory: flock on DIR/run.lock, released when the process ends, however it ends; the file
+// goes with it. Throws BusyError naming the process that holds it. Removes temporary files that a killed
+// process left.
 class DirectoryLock {
  public:
   explicit DirectoryLock(const std::string& directory);
@@ -56,6 +57,7 @@ class DirectoryLock {
   ~DirectoryLock();
 
  private:
+  std::string path_;
   int fd_ = -1;
 };
 

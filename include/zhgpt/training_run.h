@@ -46,7 +46,9 @@ class TrainingRun {
  public:
   enum class Outcome { finished, patience, time_up, signalled };
 
-  // REQUIRES: a DirectoryLock on `directory` is held. Logs of a later state than the trainer's are cut off.
+  // REQUIRES: a DirectoryLock on `directory` is held. What the directory holds of a later state than the
+  // trainer's is no part of this run: logs are cut back, checkpoints renamed to NAME.old, `latest` and `best`
+  // set to what was then.
   TrainingRun(Trainer& trainer, std::string directory, RunObserver& observer);
   ~TrainingRun();
 
@@ -59,6 +61,7 @@ class TrainingRun {
  private:
   using Clock = std::chrono::steady_clock;
 
+  void point_at_the_past();
   StepReport report(const StepState& state) const;
   void log_metrics(const StepReport& report);
   void evaluate(const StepState& state, bool counts_for_patience);

@@ -22,6 +22,17 @@ double seconds(std::chrono::steady_clock::duration d) { return std::chrono::dura
 
 bool is_multiple(std::int64_t step, std::int64_t interval) { return interval > 0 && step % interval == 0; }
 
+// Whether the file is the state that reached the best loss, and not one of the same step in other events.
+bool holds_best(const std::string& path, const EvaluationState& e) {
+  try {
+    const Checkpoint checkpoint = Checkpoint::open(path);
+    return checkpoint.progress().get_integer("best_step") == e.best_step &&
+           checkpoint.progress().get_real("best_val_loss") == e.best_val_loss;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 TrainingRun::TrainingRun(Trainer& trainer, std::string directory, RunObserver& observer)
@@ -29,9 +40,23 @@ TrainingRun::TrainingRun(Trainer& trainer, std::string directory, RunObserver& o
   write_text_file(directory_ + "/config.toml", trainer_.config().to_key_values().to_string());
   first_step_ = last_logged_step_ = trainer_.steps_done();
   cut_logs_after(directory_, first_step_);
+  point_at_the_past();
 }
 
 TrainingRun::~TrainingRun() = default;
+
+// The directory as it would be had the run never gone beyond this step.
+void TrainingRun::point_at_the_past() {
+  const RunId& run = trainer_.run_id();
+  const EvaluationState& e = trainer_.evaluations();
+  const std::int64_t moved = set_aside_after(directory_, run, first_step_);
+  if (moved > 0) observer_.on_note(tr(Msg::went_back, first_step_, moved, directory_));
+  write_pointer(directory_, "latest", checkpoint_at(directory_, run, first_step_));
+  std::string best = checkpoint_at(directory_, run, e.best_step);
+  if (!best.empty() && !holds_best(directory_ + "/" + best, e)) best.clear();
+  write_pointer(directory_, "best", best);
+  if (best.empty() && e.best_step >= 0) observer_.on_note(tr(Msg::best_is_gone, e.best_step, directory_));
+}
 
 TrainingRun::Outcome TrainingRun::run(const std::atomic<int>& signal) {
   const TrainConfig& config = trainer_.config().train;
@@ -142,8 +167,8 @@ void TrainingRun::save(bool is_epoch) {
   const std::string name = is_epoch ? epoch_file_name(trainer_.epoch_after(step)) : step_file_name(step);
   last_checkpoint_ = directory_ + "/" + name;
   save_checkpoint(last_checkpoint_, trainer_.snapshot(), true);
-  write_text_file(directory_ + "/latest", name + "\n");
-  if (new_best_) write_text_file(directory_ + "/best", name + "\n");
+  write_pointer(directory_, "latest", name);
+  if (new_best_) write_pointer(directory_, "best", name);
   new_best_ = false;
   last_saved_step_ = step;
   observer_.on_saved(last_checkpoint_);
