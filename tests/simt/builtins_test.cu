@@ -142,7 +142,7 @@ TEST(Builtins, NamedBarriersOrderTwoWarps) {
 
 __global__ void reduce_kernel(float* out, const float* in) {
   const float value = in[threadIdx.x];
-  const float sum = block_sum(value), most = block_max(value), again = block_sum(most);
+  const float sum = block_sum(value), again = block_sum(sum), most = block_max(value);
   out[3 * threadIdx.x] = sum;
   out[3 * threadIdx.x + 1] = most;
   out[3 * threadIdx.x + 2] = again;
@@ -152,7 +152,7 @@ TEST(Builtins, BlockReductionsGiveEveryThreadTheResult) {
   for (int i = 0; i < 160; ++i) in[i] = static_cast<float>(-1 - i * 37 % 160);
   const float sum = std::accumulate(in.begin(), in.end(), 0.f),
               most = *std::max_element(in.begin(), in.end());
-  for (int i = 0; i < 160; ++i) want.insert(want.end(), {sum, most, 160 * most});
+  for (int i = 0; i < 160; ++i) want.insert(want.end(), {sum, most, 160 * sum});
   for_each_seed([&] {
     const DeviceArray<float> device_in(in), out(want.size());
     RUN_KERNEL((LaunchShape{1, 160}), reduce_kernel, out.data(), device_in.data());
@@ -191,6 +191,31 @@ TEST(Builtins, EveryThreadOfEveryBlockRunsOnce) {
     RUN_KERNEL((LaunchShape{dim3(2, 3, 4), dim3(5, 3, 2)}), place_kernel, out.data());
     EXPECT_EQ(out.download(), want);
   });
+}
+
+// out[i] = which block, and which thread of it, was the i-th to run.
+__global__ void order_kernel(int* out, int* count) {
+  out[atomicAdd(count, 1)] = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+}
+std::vector<int> order_of_threads(std::uint64_t seed) {
+  const std::uint64_t before = simt::seed();
+  simt::set_seed(seed);
+  const DeviceArray<int> out(24), count({0});
+  RUN_KERNEL((LaunchShape{3, 8}), order_kernel, out.data(), count.data());
+  simt::set_seed(before);
+  return out.download();
+}
+TEST(Builtins, SeedsChooseTheOrder) {
+  std::vector<int> ascending(24);
+  std::iota(ascending.begin(), ascending.end(), 0);
+  EXPECT_EQ(order_of_threads(0), ascending);
+  EXPECT_EQ(order_of_threads(1), std::vector<int>(ascending.rbegin(), ascending.rend()));
+  std::vector<int> random = order_of_threads(2);
+  EXPECT_EQ(random, order_of_threads(2));
+  EXPECT_NE(random, order_of_threads(3));
+  EXPECT_NE(random, ascending);
+  std::sort(random.begin(), random.end());
+  EXPECT_EQ(random, ascending);
 }
 
 // Two static arrays, one of them in a helper that is called twice, beside dynamic pieces.
