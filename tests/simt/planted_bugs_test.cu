@@ -223,6 +223,7 @@ TEST_F(PlantedBug, ReturnsWithCopiesUnderway) {
 __global__ void nan_kernel(float* out) {
   ZHGPT_SHARED(float, never_written, [4]);
   ZHGPT_SHARED(float, in_flight, [4]);
+  in_flight[0] = 7.f;  // is gone with the copy's beginning
   cp_async16(in_flight, out);
   out[4] = in_flight[0];
   cp_async_commit();
