@@ -31,9 +31,12 @@ std::string padded(const char* prefix, std::int64_t number, std::size_t width) {
 bool has_form(std::string_view name, std::string_view prefix, std::size_t width) {
   if (!name.starts_with(prefix) || !name.ends_with(".bin")) return false;
   const std::string_view digits = name.substr(prefix.size(), name.size() - prefix.size() - 4);
-  return digits.size() >= width && std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return digits.size() >= width &&
+         std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
-bool is_checkpoint_name(std::string_view name) { return has_form(name, "epoch_", 6) || has_form(name, "step_", 8); }
+bool is_checkpoint_name(std::string_view name) {
+  return has_form(name, "epoch_", 6) || has_form(name, "step_", 8);
+}
 
 std::string read_pointer(const std::string& path) {
   std::string name = fs::exists(path) ? read_text_file(path, 4096) : "";
@@ -77,10 +80,18 @@ void filter_lines(const std::string& path, const std::function<bool(std::string_
 
 }  // namespace
 
-std::string epoch_file_name(std::int64_t epoch) { return padded("epoch_", epoch, 6); }
-std::string step_file_name(std::int64_t step) { return padded("step_", step, 8); }
-std::string sample_heading(std::int64_t step) { return std::string(kSampleHeading) + std::to_string(step) + "\n"; }
-std::string json_number(double value) { return std::isfinite(value) ? to_text(value) : "null"; }
+std::string epoch_file_name(std::int64_t epoch) {
+  return padded("epoch_", epoch, 6);
+}
+std::string step_file_name(std::int64_t step) {
+  return padded("step_", step, 8);
+}
+std::string sample_heading(std::int64_t step) {
+  return std::string(kSampleHeading) + std::to_string(step) + "\n";
+}
+std::string json_number(double value) {
+  return std::isfinite(value) ? to_text(value) : "null";
+}
 
 NewRunDirectory::MissingDirectories::MissingDirectories(const std::string& directory) {
   std::error_code ignored;
@@ -108,8 +119,9 @@ NewRunDirectory::~NewRunDirectory() {
 }
 
 void cut_logs_after(const std::string& directory, std::int64_t step) {
-  filter_lines(directory + "/metrics.jsonl",
-               [&](std::string_view line) { return number_after(line, kMetricsHead) > step || !line.ends_with("}\n"); });
+  filter_lines(directory + "/metrics.jsonl", [&](std::string_view line) {
+    return number_after(line, kMetricsHead) > step || !line.ends_with("}\n");
+  });
   bool dropping = false;
   filter_lines(directory + "/samples.txt", [&](std::string_view line) {
     if (line.starts_with(kSampleHeading)) dropping = number_after(line, kSampleHeading) > step;
