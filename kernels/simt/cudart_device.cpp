@@ -6,6 +6,7 @@
 #include "simt/cudart.h"
 #include "simt/kernel.h"
 #include "simt/launch.h"
+#include "simt/memory.h"
 #include "simt/region.h"
 #include "simt/settings.h"
 
@@ -13,7 +14,6 @@ namespace zhgpt::simt {
 namespace {
 
 // Plausible values of an sm_90 device.
-constexpr std::size_t kSharedBytes = 48 << 10, kSharedBytesOptIn = 227 << 10;
 constexpr unsigned kThreadsPerBlock = 1024;
 
 std::map<const void*, std::size_t>& allowed_shared_bytes() {

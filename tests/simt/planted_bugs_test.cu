@@ -120,6 +120,19 @@ TEST_F(PlantedBug, ThreadsTakeDifferentPieces) {
       {"too_much_shared_kernel", "thread (", "where another thread took", bug("takes too much")});
 }
 
+__global__ void too_large_array_kernel(float* out) {
+  ZHGPT_SHARED(float, first, [10000]);
+  ZHGPT_SHARED(float, second, [3000]);  // BUG: too large
+  first[0] = second[0] = out[0];
+}
+TEST_F(PlantedBug, StaticSharedArraysAreTooLarge) {
+  expect_fault(
+      [&] {
+        RUN_KERNEL((LaunchShape{1, 1}), too_large_array_kernel, data_);
+      },
+      {"too_large_array_kernel", "thread (0,0,0)", "52000 bytes", bug("too large")});
+}
+
 // ---- alignment: seen by every variant, without UBSan
 // --------------------------------------------------------
 

@@ -48,6 +48,8 @@ TEST(Runtime, RefusesCopiesThatDoNotFitOrGoTheWrongWay) {
   EXPECT_EQ(copy(host, x.data(), 16, cudaMemcpyHostToDevice), cudaErrorInvalidValue);
   EXPECT_EQ(copy(host, host + 4, 16, cudaMemcpyDeviceToHost), cudaErrorInvalidValue);
   EXPECT_EQ(copy(host, x.data(), 16, cudaMemcpyDefault), cudaSuccess);
+  EXPECT_EQ(copy(nullptr, host, 0, cudaMemcpyHostToDevice), cudaSuccess);
+  EXPECT_EQ(cudaMemset(nullptr, 0, 0), cudaSuccess);
   EXPECT_EQ(cudaMemset(x.data() + 1, 0, 16), cudaErrorInvalidValue);
   EXPECT_EQ(cudaFree(x.data() + 1), cudaErrorInvalidValue);
   EXPECT_EQ(cudaGetLastError(), cudaErrorInvalidValue);
