@@ -14,7 +14,7 @@ struct SortedIds {
   const std::int32_t* positions;  // (N)
 };
 
-// Bytes of scratch memory that sorting N ids below V takes; 0 when V is 1.
+// Bytes of scratch memory that sorting N ids below V takes.
 std::size_t sort_bytes(std::int64_t N, std::int64_t V);
 
 // Puts the sort of ids (N), each in [0, V), on the stream; the result lies in `scratch`, which is aligned
