@@ -150,6 +150,7 @@ inline void __threadfence_block() {}
 // ---- arithmetic -------------------------------------------------------------------------------------------
 // The host's functions are exact where the device approximates: compare with tolerances.
 
+using std::isfinite;
 using std::max;
 using std::min;
 
