@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the packages that zhgpt is built from, where they are missing. Debian 12 or Ubuntu 22.04 and later; asks
+# Installs the packages that zhgpt is built from, where they are missing. Debian 12 or Ubuntu 24.04 and later; asks
 # sudo when not root. With every package present it does nothing and needs neither root nor network.
 set -euo pipefail
 

@@ -1,8 +1,9 @@
 // AtomicFile: a file that appears whole and durable under its name, or not at all.
 //
-// Write protocol: create a unique temporary file `.NAME.tmp-PID-RANDOM` beside the target (O_EXCL | O_NOFOLLOW),
-// reserve its size, write, fsync, close, rename, fsync the directory. Whatever fails before the rename leaves an
-// older file of that name untouched and no temporary behind. Used for every file that matters.
+// Write protocol: create a unique temporary file `.NAME.tmp-PID-RANDOM` beside the target (O_EXCL |
+// O_NOFOLLOW), reserve its size, write, fsync, close, rename, fsync the directory. Whatever fails before the
+// rename leaves an older file of that name untouched and no temporary behind. Used for every file that
+// matters.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +18,8 @@ class AtomicFile {
  public:
   enum class Existing { refuse, replace };
 
-  // expected_bytes > 0 checks the free space and reserves it at once. Throws IoError (path, system error, next step).
+  // expected_bytes > 0 checks the free space and reserves it at once. Throws IoError (path, system error,
+  // next step).
   AtomicFile(std::string path, Existing existing, std::int64_t expected_bytes = 0);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -26,7 +28,8 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   std::int64_t written() const { return written_; }
-  // After this returns the file is durable. Throws IoError otherwise; an fsync that failed is never tried again.
+  // After this returns the file is durable. Throws IoError otherwise; an fsync that failed is never tried
+  // again.
   void commit();
 
  private:
@@ -46,8 +49,9 @@ void write_text_file(const std::string& path, std::string_view text);
 // The whole of a text file. Throws IoError when it cannot be read or is larger than max_bytes.
 std::string read_text_file(const std::string& path, std::int64_t max_bytes = 16 << 20);
 
-// One writer a directory: flock on DIR/run.lock, released when the process ends, however it ends.
-// Throws BusyError naming the process that holds it. Removes temporary files that a killed process left.
+// One writer a directory: flock on DIR/run.lock, released when the process ends, however it ends; the file
+// goes with it. Throws BusyError naming the process that holds it. Removes temporary files that a killed
+// process left.
 class DirectoryLock {
  public:
   explicit DirectoryLock(const std::string& directory);
@@ -56,6 +60,7 @@ class DirectoryLock {
   ~DirectoryLock();
 
  private:
+  std::string path_;
   int fd_ = -1;
 };
 

@@ -1,8 +1,8 @@
 // Backend: where tensors live and where operations run. One contract, one implementation per kind of device.
 //
-// The contract of each operation is its struct in ops.h. `run` checks it once, for every backend, and then calls the
-// backend's own code; an operation that a backend does not implement does not compile. Calls may be asynchronous:
-// results are visible to the host after `synchronize` or `download`.
+// The contract of each operation is its struct in ops.h. `run` checks it once, for every backend, and then
+// calls the backend's own code; an operation that a backend does not implement does not compile. Calls may be
+// asynchronous: results are visible to the host after `synchronize` or `download`.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +36,8 @@ class Buffer {
   std::int64_t bytes_ = 0;
 };
 
-// Operations that are run again and again as they are. A CUDA backend captures them once and replays them as one graph.
+// Operations that are run again and again as they are. A CUDA backend captures them once and replays them as
+// one graph.
 class Recording {
  public:
   virtual ~Recording() = default;
@@ -49,8 +50,8 @@ class Readback {
   virtual ~Readback() = default;
   // Copies what the memory holds after all that was run before. REQUIRES: no copy is under way.
   virtual void start(const void* device) = 0;
-  virtual bool ready() = 0;         // the copy started last has arrived
-  virtual const void* wait() = 0;   // the copied bytes, until the next start
+  virtual bool ready() = 0;        // the copy started last has arrived
+  virtual const void* wait() = 0;  // the copied bytes, until the next start
 };
 
 class Backend {
@@ -58,6 +59,7 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual std::string name() const = 0;  // "cpu, 2 threads"
+  virtual bool computes_in(DType dtype) const = 0;
 
   // Throws DeviceError, naming `what` and its size, when memory does not suffice.
   Buffer allocate(std::int64_t bytes, const char* what);
@@ -67,8 +69,8 @@ class Backend {
   virtual void zero(void* device, std::int64_t bytes) = 0;
   virtual void synchronize() = 0;
 
-  // `operations` may run, copy and zero, always the same operations with the same operands; it neither allocates nor
-  // moves anything between device and host.
+  // `operations` may run, copy and zero, always the same operations with the same operands; it neither
+  // allocates nor moves anything between device and host.
   virtual std::unique_ptr<Recording> record(std::function<void()> operations) = 0;
   virtual std::unique_ptr<Readback> make_readback(std::int64_t bytes) = 0;
 
@@ -84,14 +86,15 @@ class Backend {
   virtual void* allocate_bytes(std::int64_t bytes) = 0;  // nullptr when there is no room
   virtual void free_bytes(void* data) noexcept = 0;
 
-#define ZHGPT_FOR_EACH_OP(X)                                                                                  \
-  X(GatherBatch) X(EmbeddingForward) X(EmbeddingBackward) X(LayerNormForward) X(ResidualLayerNormForward)     \
-  X(LayerNormBackward) X(DropoutBackward) X(LinearForward) X(LinearBackwardInput) X(LinearBackwardWeight)     \
-  X(AttentionForward) X(AttentionBackward) X(AttentionDecode) X(HeadLoss) X(SampleTokens) X(BeginStep)        \
-  X(AccumulateLoss) X(GlobalNorm) X(AdamW) X(AdvanceStep)
+#define ZHGPT_FOR_EACH_OP(X)                                                                              \
+  X(GatherBatch)                                                                                          \
+  X(EmbeddingForward) X(EmbeddingBackward) X(LayerNormForward) X(ResidualLayerNormForward)                \
+      X(LayerNormBackward) X(DropoutBackward) X(LinearForward) X(LinearBackwardInput)                     \
+          X(LinearBackwardWeight) X(AttentionForward) X(AttentionBackward) X(AttentionDecode) X(HeadLoss) \
+              X(SampleTokens) X(BeginStep) X(AccumulateLoss) X(GlobalNorm) X(AdamW) X(AdvanceStep)
 
-#define ZHGPT_DECLARE_OP(Op)         \
-  static void check(const Op& op);   \
+#define ZHGPT_DECLARE_OP(Op)       \
+  static void check(const Op& op); \
   virtual void execute(const Op& op) = 0;
   ZHGPT_FOR_EACH_OP(ZHGPT_DECLARE_OP)
 #undef ZHGPT_DECLARE_OP
@@ -102,7 +105,10 @@ template <class Op>
 DType real_dtype(const Op& op) {
   if constexpr (requires { op.grads; })
     return op.grads.dtype;
-  else if constexpr (requires { op.losses; op.inp; })
+  else if constexpr (requires {
+                       op.losses;
+                       op.inp;
+                     })
     return op.inp.dtype;
   else if constexpr (requires { op.losses; })
     return op.losses.dtype;
@@ -114,8 +120,9 @@ DType real_dtype(const Op& op) {
     return DType::f32;
 }
 
-// device: "auto", "cpu", "cuda" or "cuda:N". threads: CPU threads, 0 for all that this process may use.
-// Throws ConfigError for an unknown name, DeviceError when the device asked for is not there.
-std::unique_ptr<Backend> make_backend(const std::string& device, int threads);
+// device: "auto", "cpu", "cuda" or "cuda:N". threads: CPU threads, 0 for all that this process may use. tf32:
+// a CUDA device may round the operands of f32 products to 10 bits of mantissa, which is faster. Throws
+// ConfigError for an unknown name, DeviceError when the device asked for is not there.
+std::unique_ptr<Backend> make_backend(const std::string& device, int threads, bool tf32 = false);
 
 }  // namespace zhgpt

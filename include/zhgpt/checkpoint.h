@@ -3,8 +3,9 @@
 // This layer knows names, shapes and bytes; it knows nothing of models, optimizers or devices. The byte-exact
 // format is checkpoints/FORMAT.md; the write protocol is AtomicFile's.
 //
-// Format version 1 goals: every truncation and every flipped bit is detected; a hostile file with valid hashes can
-// not make the reader crash, overrun, or allocate more than the file's size. Non-goals: compression, partial update.
+// Format version 1 goals: every truncation and every flipped bit is detected; a hostile file with valid
+// hashes can not make the reader crash, overrun, or allocate more than the file's size. Non-goals:
+// compression, partial update.
 #pragma once
 
 #include <array>
@@ -62,9 +63,10 @@ struct Snapshot {
   std::vector<TensorSource> tensors;
 };
 
-// Writes the file atomically through one buffer of at most 16 MiB of host memory. Throws IoError, or CheckpointError
-// when the snapshot can not be a checkpoint: a float that is not finite (a resumable file never holds one), a bad or
-// repeated name, an empty dimension. An existing file is refused unless `overwrite`.
+// Writes the file atomically through one buffer of at most 16 MiB of host memory. Throws IoError, or
+// CheckpointError when the snapshot can not be a checkpoint: a float that is not finite (a resumable file
+// never holds one), a bad or repeated name, an empty dimension. An existing file is refused unless
+// `overwrite`.
 void save_checkpoint(const std::string& path, const Snapshot& snapshot, bool overwrite = false);
 
 class CheckpointFile;  // the open file and where its sections lie (src/io/checkpoint_file.h)
@@ -72,7 +74,8 @@ class CheckpointFile;  // the open file and where its sections lie (src/io/check
 class Checkpoint {
  public:
   // Reads and verifies the whole file: structure by rules R1-R10 (FORMAT.md), every hash, every float finite.
-  // Throws CheckpointError "file: byte offset: rule, found, expected, what to do" or IoError. Accepts regular files only.
+  // Throws CheckpointError "file: byte offset: rule, found, expected, what to do" or IoError. Accepts regular
+  // files only.
   static Checkpoint open(const std::string& path);
 
   const std::string& path() const { return path_; }
@@ -87,8 +90,8 @@ class Checkpoint {
   // One hash over every tensor's kind, name, dtype, shape and bytes, in order: equal states, equal hash.
   std::uint64_t state_hash() const { return state_hash_; }
 
-  // Copies one tensor into `to` (exactly its size), hashing again on the way. Throws CheckpointError when it is not
-  // there or has changed since open.
+  // Copies one tensor into `to` (exactly its size), hashing again on the way. Throws CheckpointError when it
+  // is not there or has changed since open.
   void read(SectionKind kind, const std::string& name, std::span<std::byte> to) const;
 
  private:
@@ -106,7 +109,8 @@ class Checkpoint {
 // The state hash of what a snapshot would save.
 std::uint64_t state_hash(const Snapshot& snapshot);
 
-// What a file's header says, after its own hash only: to order files, never to trust one. nullopt when it has none.
+// What a file's header says, after its own hash only: to order files, never to trust one. nullopt when it has
+// none.
 struct CheckpointHeader {
   std::int64_t step = 0;
   RunId run_id{};
@@ -114,8 +118,10 @@ struct CheckpointHeader {
 };
 std::optional<CheckpointHeader> peek_checkpoint(const std::string& path) noexcept;
 
-// The newest checkpoint in a directory that is whole: highest step whose file verifies. `skipped`, when given,
-// receives a line for each newer file that did not. Nothing is judged by name or time. nullopt when there is none.
-std::optional<Checkpoint> open_newest_checkpoint(const std::string& directory, std::vector<std::string>* skipped = nullptr);
+// The newest checkpoint in a directory that is whole: highest step whose file verifies. `skipped`, when
+// given, receives a line for each newer file that did not. Nothing is judged by name or time. nullopt when
+// there is none.
+std::optional<Checkpoint> open_newest_checkpoint(const std::string& directory,
+                                                 std::vector<std::string>* skipped = nullptr);
 
 }  // namespace zhgpt

@@ -1,7 +1,8 @@
 // Config: every number and choice of a run, as plain data with defaults, in one place.
 //
-// One table of fields (src/base/config_fields.cpp) gives each its name, range and help; command-line flags, ZHGPT_*
-// environment variables, TOML files, the record in a checkpoint and `--help` are all driven by that table.
+// One table of fields (src/base/config_fields.cpp) gives each its name, range and help; command-line flags,
+// ZHGPT_* environment variables, TOML files, the record in a checkpoint and `--help` are all driven by that
+// table.
 #pragma once
 
 #include <cstdint>
@@ -31,16 +32,16 @@ struct ModelConfig {
 
 // How text becomes documents, characters and ids.
 struct TextConfig {
-  std::string corpus;               // absolute paths, one a line; "-" is standard input
-  std::string text_field = "text";  // of a JSONL record
-  std::string encoding = "auto";    // or any name that iconv knows
-  std::string normalize = "nfc";    // none, nfc, nfkc
+  std::string corpus;                // absolute paths, one a line; "-" is standard input
+  std::string text_field = "text";   // of a JSONL record
+  std::string encoding = "auto";     // or any name that iconv knows
+  std::string normalize = "nfc";     // none, nfc, nfkc
   std::string on_invalid = "error";  // error, replace, skip
-  std::string document = "auto";    // auto, file, line, blank-line, or a line that separates documents
+  std::string document = "auto";     // auto, file, line, blank-line, or a line that separates documents
   double val_fraction = 0.1;
-  std::string val_corpus;       // validate on this file instead of on a part of the corpus
-  std::int64_t min_count = 1;   // rarer characters become <unk>
-  std::string vocab;            // take the vocabulary from this file
+  std::string val_corpus;      // validate on this file instead of on a part of the corpus
+  std::int64_t min_count = 1;  // rarer characters become <unk>
+  std::string vocab;           // take the vocabulary from this file
 };
 
 struct TrainConfig {
@@ -62,7 +63,8 @@ struct TrainConfig {
   std::int64_t patience = 0;         // evaluations without improvement before stopping; 0: never
   std::int64_t keep_last = 3;        // checkpoints, besides the best
   std::string device = "auto";
-  std::int64_t threads = 0;  // 0: all that this process may use
+  std::string dtype = "auto";  // fp32, tf32, bf16; auto: bf16 where the device has it
+  std::int64_t threads = 0;    // 0: all that this process may use
 };
 
 struct Config {
@@ -70,13 +72,13 @@ struct Config {
   TextConfig text;
   TrainConfig train;
 
-  // Sets one field from text. Throws ConfigError naming the field, the value and what is allowed; an unknown name
-  // brings the nearest known one. Both n_layer and n-layer are names.
+  // Sets one field from text. Throws ConfigError naming the field, the value and what is allowed; an unknown
+  // name brings the nearest known one. Both n_layer and n-layer are names.
   void set(std::string_view name, std::string_view value);
   void apply_preset(std::string_view name);  // micro, tiny, small, gpt2
   void validate() const;
 
-  KeyValues to_key_values() const;                       // every field, in table order
+  KeyValues to_key_values() const;                         // every field, in table order
   static Config from_key_values(const KeyValues& record);  // unknown or missing fields are errors
 };
 
@@ -91,6 +93,7 @@ struct ConfigField {
   double lowest = 0, highest = 0;  // of numbers, inclusive
   const char* choices = nullptr;   // of strings: "a|b|c"; nullptr: any
   bool is_duration = false;        // accepts 90, 90s, 10m, 2h
+  bool added_later = false;        // records of older programs lack it: they mean the default
 };
 std::span<const ConfigField> config_fields();
 

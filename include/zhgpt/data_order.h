@@ -1,8 +1,9 @@
 // Which piece of the corpus a training sample is: a pure function of (seed, sample number).
 //
-// An epoch cuts the token stream into `n_windows` windows of `block_size` inputs, starting at a phase that differs
-// from epoch to epoch, and visits each exactly once in an order keyed by the epoch. Sample numbers run on across
-// epochs and a batch may span two, so every batch is full and resuming means nothing but knowing the step.
+// An epoch cuts the token stream into `n_windows` windows of `block_size` inputs, starting at a phase that
+// differs from epoch to epoch, and visits each exactly once in an order keyed by the epoch. Sample numbers
+// run on across epochs and a batch may span two, so every batch is full and resuming means nothing but
+// knowing the step.
 #pragma once
 
 #include <cstdint>

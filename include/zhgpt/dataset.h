@@ -1,9 +1,9 @@
 // Dataset: a corpus made ready for training: a vocabulary and two token streams, training and validation.
 //
-// Preparing streams the text once into a scratch file, whatever its size, then counts, splits and writes the token
-// cache (corpus.tokens) beside the run. Documents go to validation by a hash of their text, so that the split does not
-// depend on file order and equal documents stay together; with fewer than 20 documents the tail of the text is
-// taken instead. `<|endoftext|>` follows each document.
+// Preparing streams the text once into a scratch file, whatever its size, then counts, splits and writes the
+// token cache (corpus.tokens) beside the run. Documents go to validation by a hash of their text, so that the
+// split does not depend on file order and equal documents stay together; with fewer than 20 documents the
+// tail of the text is taken instead. `<|endoftext|>` follows each document.
 #pragma once
 
 #include <cstdint>
@@ -31,13 +31,13 @@ struct TokenArray {
 struct CorpusReport {
   std::int64_t files = 0, documents = 0, characters = 0, source_bytes = 0;
   std::int64_t val_documents = 0;
-  std::int64_t invalid_sequences = 0;   // replaced or skipped
-  std::int64_t dropped_controls = 0;    // control characters other than \n and \t
+  std::int64_t invalid_sequences = 0;               // replaced or skipped
+  std::int64_t dropped_controls = 0;                // control characters other than \n and \t
   std::int64_t unknown_train = 0, unknown_val = 0;  // characters that became <unk>
-  std::vector<std::string> encodings;   // "GB18030 (3 files)"
-  std::string document_rule;            // what `auto` settled on
-  std::vector<std::string> notes;       // sentences: files left out, how the split was mended
-  bool from_cache = false;              // corpus.tokens was used as it was
+  std::vector<std::string> encodings;               // "GB18030 (3 files)"
+  std::string document_rule;                        // what `auto` settled on
+  std::vector<std::string> notes;                   // sentences: files left out, how the split was mended
+  bool from_cache = false;                          // corpus.tokens was used as it was
 };
 
 struct Dataset {
@@ -50,28 +50,31 @@ struct Dataset {
 // bytes done, bytes in all (0 when not known), called a few times a second from the calling thread.
 using ProgressFunction = std::function<void(std::int64_t done_bytes, std::int64_t total_bytes)>;
 
-// Reads `paths` (files, directories in natural order, or "-") by the rules of `text`, and leaves vocab.json and corpus.tokens
-// in run_dir. When corpus.tokens is already there and was made from the same bytes by the same rules, it is used
-// instead. Throws DataError with file, line and byte, IoError, or ConfigError.
+// Reads `paths` (files, directories in natural order, or "-") by the rules of `text`, and leaves vocab.json
+// and corpus.tokens in run_dir. When corpus.tokens is already there and was made from the same bytes by the
+// same rules, it is used instead. Throws DataError with file, line and byte, IoError, or ConfigError.
 Dataset prepare_dataset(const std::vector<std::string>& paths, const TextConfig& text, std::uint64_t seed,
                         const std::string& run_dir, const ProgressFunction& progress = {});
 
-// The same from corpus.tokens alone, checked by its hash. Throws DataError when it is missing, damaged or has another fingerprint.
+// The same from corpus.tokens alone, checked by its hash. Throws DataError when it is missing, damaged or has
+// another fingerprint.
 Dataset load_dataset(const std::string& run_dir, std::uint64_t fingerprint);
 
-// How the sources of a run compare with what its corpus.tokens was made from. Reads all of their bytes; changes nothing.
-// missing: a source is not where it was (or was standard input). no_cache: there is no whole corpus.tokens to compare.
+// How the sources of a run compare with what its corpus.tokens was made from. Reads all of their bytes;
+// changes nothing. missing: a source is not where it was (or was standard input). no_cache: there is no whole
+// corpus.tokens to compare.
 enum class SourceState { same, changed, missing, no_cache };
 SourceState compare_sources(const std::vector<std::string>& paths, const TextConfig& text, std::uint64_t seed,
                             const std::string& run_dir);
 
 // Reads a text by the rules of `text` and turns it into ids of `vocab`, documents separated by <|endoftext|>;
 // for `zhgpt eval`. `report`, when given, receives the counts.
-TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConfig& text, const Vocabulary& vocab,
-                           CorpusReport* report = nullptr);
+TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConfig& text,
+                           const Vocabulary& vocab, CorpusReport* report = nullptr);
 
-// What simpler models need for the same text, in nats a token: learned from `fit` (may be empty), then adaptively
-// while reading `text`, as a compressor would. xz is the growth of the compressed UTF-8 when `text` follows `fit`.
+// What simpler models need for the same text, in nats a token: learned from `fit` (may be empty), then
+// adaptively while reading `text`, as a compressor would. xz is the growth of the compressed UTF-8 when
+// `text` follows `fit`.
 struct Baselines {
   double uniform = 0, unigram = 0, bigram = 0, xz = 0;
 };

@@ -31,9 +31,9 @@ class Error : public std::runtime_error {
   ExitCode code_;
 };
 
-#define ZHGPT_DEFINE_ERROR(Name, exit_code)                                   \
-  class Name : public Error {                                                 \
-   public:                                                                    \
+#define ZHGPT_DEFINE_ERROR(Name, exit_code)                                      \
+  class Name : public Error {                                                    \
+   public:                                                                       \
     explicit Name(const std::string& text) : Error(ExitCode::exit_code, text) {} \
   }
 ZHGPT_DEFINE_ERROR(ConfigError, config);

@@ -1,8 +1,9 @@
-// Gpt: GPT-2 (pre-LN, learned positions, biases, tanh GELU, tied head) as a sequence of operations on a Backend.
+// Gpt: GPT-2 (pre-LN, learned positions, biases, tanh GELU, tied head) as a sequence of operations on a
+// Backend.
 //
-// One training micro-batch is `forward`, then `backward`: tokens (B,T) -> embedding -> n_layer x [layernorm, qkv,
-// attention, projection, residual+layernorm, MLP, residual+layernorm] -> head and loss -> the same list backwards.
-// All memory is taken when the object is made: nothing is allocated later.
+// One training micro-batch is `forward`, then `backward`: tokens (B,T) -> embedding -> n_layer x [layernorm,
+// qkv, attention, projection, residual+layernorm, MLP, residual+layernorm] -> head and loss -> the same list
+// backwards. All memory is taken when the object is made: nothing is allocated later.
 #pragma once
 
 #include <cstdint>
@@ -18,25 +19,30 @@ class Gpt {
  public:
   enum class Purpose { inference, training };
 
-  // Room for batches of up to `max_batch` rows of block_size tokens. Throws DeviceError when memory does not suffice.
-  Gpt(Backend& backend, const ModelConfig& config, std::int64_t max_batch, Purpose purpose, DType dtype = DType::f32);
+  // Room for batches of up to `max_batch` rows of block_size tokens. dtype is that of activations and
+  // products. In bf16 the parameters, gradients and sums are f32 all the same, and a working copy of the
+  // parameters is what products read. Throws DeviceError when memory does not suffice.
+  Gpt(Backend& backend, const ModelConfig& config, std::int64_t max_batch, Purpose purpose,
+      DType dtype = DType::f32);
 
   const ModelConfig& config() const { return config_; }
   const ParameterTable& table() const { return table_; }
   Backend& backend() { return backend_; }
 
-  Tensor params() const { return flat(params_buffer_); }  // (P), flat
-  Tensor grads() const { return flat(grads_buffer_); }    // (P), flat; training only
+  Tensor params() const { return flat(params_buffer_, exact_); }  // (P), flat, exact
+  Tensor grads() const { return flat(grads_buffer_, exact_); }    // (P), flat, exact; training only
+  Tensor working() const;  // (P), flat, params in bf16; absent in other dtypes
   const GptTensors& param_tensors() const { return params_; }
   const GptTensors& grad_tensors() const { return grads_; }
-  void set_parameters(const std::vector<float>& flat_values);  // (P) in table order, converted to the model's dtype
+  void set_parameters(const std::vector<float>& flat_values);  // (P) in table order
+  void parameters_changed();  // after params() was written from outside: renews the working copy
 
   Tensor inputs(std::int64_t B, std::int64_t T) const;   // (B, T) i32, where the batch is to be put
   Tensor targets(std::int64_t B, std::int64_t T) const;  // (B, T) i32, likewise
   Tensor losses(std::int64_t B, std::int64_t T) const;   // (B*T), after `evaluate` or `forward_backward`
 
-  // Losses of the batch in inputs/targets, and grads += scale * d(sum of losses). `dropout` says where the masks are
-  // drawn; its `site` is set here.
+  // Losses of the batch in inputs/targets, and grads += scale * d(sum of losses). `dropout` says where the
+  // masks are drawn; its `site` is set here.
   void forward_backward(std::int64_t B, std::int64_t T, double scale, const Dropout& dropout);
   // Losses only, without dropout.
   void evaluate(std::int64_t B, std::int64_t T);
@@ -53,9 +59,13 @@ class Gpt {
     Tensor residual_2;      // (N, C), after the MLP
   };
 
-  Tensor flat(const Buffer& buffer) const { return Tensor(buffer.data(), dtype_, {table_.flat_size()}); }
+  Tensor flat(const Buffer& buffer, DType dtype) const {
+    return Tensor(buffer.data(), dtype, {table_.flat_size()});
+  }
   void allocate_activations(Purpose purpose);
-  BlockActivations& block(std::int64_t layer) { return blocks_[static_cast<std::size_t>(layer) % blocks_.size()]; }
+  BlockActivations& block(std::int64_t layer) {
+    return blocks_[static_cast<std::size_t>(layer) % blocks_.size()];
+  }
   void forward(std::int64_t B, std::int64_t T, const Dropout& dropout);
   void backward(std::int64_t B, std::int64_t T, const Dropout& dropout);
   Tensor through_dropout(Tensor dout, const Dropout& dropout);
@@ -63,18 +73,18 @@ class Gpt {
   Backend& backend_;
   ModelConfig config_;
   std::int64_t max_batch_;
-  DType dtype_;
+  DType dtype_, exact_;
   ParameterTable table_;
-  Buffer params_buffer_, grads_buffer_, activations_buffer_;
+  Buffer params_buffer_, working_buffer_, grads_buffer_, activations_buffer_;
   GptTensors params_, grads_;
 
   std::vector<BlockActivations> blocks_;  // one a layer in training, two in turn for inference
   Tensor inputs_, targets_, losses_;      // (N)
   Tensor embedded_, branch_;              // (N, C)
   Tensor ln_f_, mean_f_, rstd_f_;
-  Tensor last_rows_, logits_;             // (max_batch, C), (max_batch, V)
-  Tensor dresidual_, dbranch_, dnorm_;    // (N, C)
-  Tensor dwide_;                          // (N, 4C)
+  Tensor last_rows_, logits_;           // (max_batch, C), (max_batch, V)
+  Tensor dresidual_, dbranch_, dnorm_;  // (N, C)
+  Tensor dwide_;                        // (N, 4C)
 };
 
 }  // namespace zhgpt

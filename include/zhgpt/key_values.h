@@ -1,7 +1,7 @@
 // Ordered `key = value` lines: the readable records in checkpoints and in config.toml (a subset of TOML).
 //
-// Keys are [a-z0-9_]+, unique; values are numbers, true/false or "strings" in TOML's basic quoting, kept here as
-// their text. Lines end in \n; blank lines and lines that start with # are skipped when reading.
+// Keys are [a-z0-9_]+, unique; values are numbers, true/false or "strings" in TOML's basic quoting, kept here
+// as their text. Lines end in \n; blank lines and lines that start with # are skipped when reading.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,8 @@ class KeyValues {
 std::string toml_quote(std::string_view text);
 std::string toml_unquote(std::string_view quoted);  // throws ConfigError
 
-// Whole-string number parsing: no spaces, no trailing characters, no locale. They throw ConfigError naming `what`.
+// Whole-string number parsing: no spaces, no trailing characters, no locale. They throw ConfigError naming
+// `what`.
 std::int64_t parse_integer(std::string_view text, std::string_view what);
 double parse_real(std::string_view text, std::string_view what);  // rejects nan and inf
 

@@ -1,7 +1,8 @@
 // Everything the program says, in Chinese and English, from one table (include/zhgpt/messages/*.def).
 //
-// A message is an id with two texts; {0}, {1} … stand for its arguments. Which language is spoken is decided once,
-// at the start, from --lang or the locale (LC_ALL, LC_MESSAGES, LANG); the library's default is English.
+// A message is an id with two texts; {0}, {1} … stand for its arguments. Which language is spoken is decided
+// once, at the start, from --lang or the locale (LC_ALL, LC_MESSAGES, LANG); the library's default is
+// English.
 #pragma once
 
 #include <string>
@@ -16,8 +17,8 @@ enum class Lang { en, zh };
 enum class Msg {
 #define ZHGPT_MESSAGE(id, en, zh) id,
 #include "zhgpt/messages/cli.def"
-#include "zhgpt/messages/io.def"
 #include "zhgpt/messages/core.def"
+#include "zhgpt/messages/io.def"
 #include "zhgpt/messages/text.def"
 #undef ZHGPT_MESSAGE
   kCount
@@ -30,13 +31,18 @@ Lang language_of_locale(std::string_view locale_name);  // "zh_CN.UTF-8" -> zh; 
 std::string_view message_text(Msg id, Lang lang);
 std::string format_message(std::string_view text, const std::vector<std::string>& arguments);
 
-inline std::string to_text(std::string text) { return text; }
-inline std::string to_text(std::string_view text) { return std::string(text); }
-inline std::string to_text(const char* text) { return text; }
+inline std::string to_text(std::string text) {
+  return text;
+}
+inline std::string to_text(std::string_view text) {
+  return std::string(text);
+}
+inline std::string to_text(const char* text) {
+  return text;
+}
 std::string to_text(double value);  // shortest that reads back equal
 template <class Int>
-  requires std::is_integral_v<Int>
-std::string to_text(Int value) {
+requires std::is_integral_v<Int> std::string to_text(Int value) {
   return std::to_string(value);
 }
 

@@ -1,16 +1,20 @@
 // Every operation of the model, declared once: operands, shapes, `=` or `+=`, determinism, source.
 //
-// An operation is a plain struct of its operands. `Backend::run` checks it (src/backend/check.cpp) and hands it to
-// the backend's own code, so that to add one takes: a struct here, a check, one CPU file, one CUDA file, one test.
+// An operation is a plain struct of its operands. `Backend::run` checks it (src/backend/check.cpp) and hands
+// it to the backend's own code, so that to add one takes: a struct here, a check, one CPU file, one CUDA
+// file, one test.
 //
-// Shape letters: B batch, T time (positions), C channels (n_embd), NH heads, HS head size (C = NH*HS), V vocabulary,
-// OC output channels, N = B*T rows. Order of fields: outputs, saved for backward, inputs, sizes and scalars.
+// Shape letters: B batch, T time (positions), C channels (n_embd), NH heads, HS head size (C = NH*HS), V
+// vocabulary, OC output channels, N = B*T rows. Order of fields: outputs, saved for backward, inputs, sizes
+// and scalars.
 // `=` overwrites, `+=` accumulates. Parameter gradients accumulate, so that micro-batches add up; activation
-// gradients overwrite, except the residual stream's. Unless stated, operands must not overlap, and results are
-// bit-identical for equal inputs whatever the number of threads or blocks. A Tensor marked "optional" may be absent.
+// gradients overwrite, except the residual stream's. Unless stated, operands must not overlap, and results
+// are bit-identical for equal inputs whatever the number of threads or blocks. A Tensor marked "optional" may
+// be absent.
 //
-// The real operands of an operation share one dtype: f32, f64 (CPU) or bf16 (CUDA). Those marked "exact" are sums over
-// many terms, or what such sums are built on: in bf16 they are f32, otherwise of the same dtype as the others.
+// The real operands of an operation share one dtype: f32, f64 (CPU) or bf16 (CUDA). Those marked "exact" are
+// sums over many terms, or what such sums are built on: in bf16 they are f32, otherwise of the same dtype as
+// the others.
 #pragma once
 
 #include <cstdint>
@@ -23,29 +27,30 @@ namespace zhgpt {
 
 // What changes from step to step. It lives in device memory, so that one recorded step can be replayed.
 struct StepState {
-  std::int64_t step = 0;       // optimizer steps done or skipped before this one
-  std::int64_t updates = 0;    // AdamW updates applied so far: Adam's t is updates + 1 during a step
-  std::int64_t skipped = 0;    // steps whose loss or gradient was not finite, so that nothing was updated
+  std::int64_t step = 0;     // optimizer steps done or skipped before this one
+  std::int64_t updates = 0;  // AdamW updates applied so far: Adam's t is updates + 1 during a step
+  std::int64_t skipped = 0;  // steps whose loss or gradient was not finite, so that nothing was updated
   std::int64_t skipped_in_a_row = 0;
-  std::uint64_t seed = 0;      // key of all randomness
+  std::uint64_t seed = 0;  // key of all randomness
   float learning_rate = 0;
-  float loss = 0;              // mean loss of this step, nats a token
-  float grad_norm = 0;         // global L2 norm before clipping
-  float clip_scale = 0;        // factor on every gradient, <= 1; 0 when the step is to be skipped
+  float loss = 0;        // mean loss of this step, nats a token
+  float grad_norm = 0;   // global L2 norm before clipping
+  float clip_scale = 0;  // factor on every gradient, <= 1; 0 when the step is to be skipped
 };
 
 // Dropout at one place of the model. Element i is kept when its Philox number, drawn at
-// (seed, RandomStream::dropout, step * micro_steps + micro_step, site, i / 4) lane i % 4, is >= p; kept values are
-// scaled by 1 / (1 - p). The mask is never stored: backward draws it again.
+// (seed, RandomStream::dropout, step * micro_steps + micro_step, site, i / 4) lane i % 4, is >= p; kept
+// values are scaled by 1 / (1 - p). The mask is never stored: backward draws it again.
 struct Dropout {
-  float p = 0;                      // 0 switches it off, and `state` is then not read
-  std::uint32_t site = 0;           // which place in the model
-  std::int64_t micro_step = 0;      // which micro-batch of the step
+  float p = 0;                  // 0 switches it off, and `state` is then not read
+  std::uint32_t site = 0;       // which place in the model
+  std::int64_t micro_step = 0;  // which micro-batch of the step
   std::int64_t micro_steps = 1;
   const StepState* state = nullptr;  // device memory
 };
 
-// ---- data -----------------------------------------------------------------------------------------------------
+// ---- data
+// -----------------------------------------------------------------------------------------------------
 
 // Row b of the batch is sample (step * micro_steps + micro_step) * B + b of `order`.
 struct GatherBatch {
@@ -58,7 +63,8 @@ struct GatherBatch {
   const StepState* state = nullptr;  // device memory
 };
 
-// ---- layers ---------------------------------------------------------------------------------------------------
+// ---- layers
+// ---------------------------------------------------------------------------------------------------
 
 // out[b,t,:] = dropout(wte[inputs[b,t],:] + wpe[t,:]).
 struct EmbeddingForward {
@@ -126,8 +132,8 @@ struct LinearForward {
   Tensor weight;    // (OC, C)
   Tensor bias;      // (OC), optional
 };
-// dinp = dout . weight; with `pre_gelu` given (of the layer below, whose output inp was), dinp is also multiplied
-// by gelu'(pre_gelu), so that it is the gradient of that layer's pre-activation.
+// dinp = dout . weight; with `pre_gelu` given (of the layer below, whose output inp was), dinp is also
+// multiplied by gelu'(pre_gelu), so that it is the gradient of that layer's pre-activation.
 struct LinearBackwardInput {
   Tensor dinp;      // (N, C) =
   Tensor dout;      // (N, OC)
@@ -141,8 +147,9 @@ struct LinearBackwardWeight {
   Tensor inp;      // (N, C)
 };
 
-// Causal self-attention: out[b,t,h,:] = sum over s <= t of softmax_s(q_t . k_s / sqrt(HS)) v_s, without a (T, T)
-// matrix in memory. T. Dao et al., "FlashAttention", 2022; online softmax: M. Milakov, N. Gimelshein, 2018.
+// Causal self-attention: out[b,t,h,:] = sum over s <= t of softmax_s(q_t . k_s / sqrt(HS)) v_s, without a (T,
+// T) matrix in memory. T. Dao et al., "FlashAttention", 2022; online softmax: M. Milakov, N. Gimelshein,
+// 2018.
 struct AttentionForward {
   Tensor out;  // (B, T, NH, HS) =, that is (B, T, C)
   Tensor lse;  // (B, NH, T) =, exact, log of the sum of exponentials; saved for backward
@@ -156,8 +163,9 @@ struct AttentionBackward {
   Tensor qkv;   // (B, T, 3, NH, HS)
 };
 
-// One token a row more, from a cache of the keys and values before it: those of the new token are written to the cache
-// at position lengths[b], then out[b] attends to positions 0 to lengths[b]. Row b depends on row b alone.
+// One token a row more, from a cache of the keys and values before it: those of the new token are written to
+// the cache at position lengths[b], then out[b] attends to positions 0 to lengths[b]. Row b depends on row b
+// alone.
 struct AttentionDecode {
   Tensor out;      // (B, NH, HS) =
   Tensor k_cache;  // (B, NH, S, HS) = at one position, S the room in positions
@@ -166,21 +174,21 @@ struct AttentionDecode {
   Tensor lengths;  // (B) i32, every one in [0, S)
 };
 
-// The head: logits = inp . weight^T, losses[n] = -log softmax(logits[n])[targets[n]] in nats. A target < 0 is padding:
-// its loss is 0 and it gives no gradient. With the gradients given, the whole backward happens in the same pass over
-// each chunk of rows, so that (N, V) logits need not exist at once.
+// The head: logits = inp . weight^T, losses[n] = -log softmax(logits[n])[targets[n]] in nats. A target < 0 is
+// padding: its loss is 0 and it gives no gradient. With the gradients given, the whole backward happens in
+// the same pass over each chunk of rows, so that (N, V) logits need not exist at once.
 struct HeadLoss {
-  Tensor losses;   // (N) =, exact
-  Tensor dinp;     // (N, C) =, optional: absent in evaluation
-  Tensor dweight;  // (V, C) +=, exact; optional: given exactly when dinp is
-  Tensor inp;      // (N, C)
-  Tensor weight;   // (V, C)
-  Tensor targets;  // (N) i32, every target < V
+  Tensor losses;     // (N) =, exact
+  Tensor dinp;       // (N, C) =, optional: absent in evaluation
+  Tensor dweight;    // (V, C) +=, exact; optional: given exactly when dinp is
+  Tensor inp;        // (N, C)
+  Tensor weight;     // (V, C)
+  Tensor targets;    // (N) i32, every target < V
   double scale = 1;  // gradients are those of scale * sum of losses
 };
 
-// The next token of each row as `choose_token` (sampling.h) chooses it for sample first_sample + b at positions[b]. A row
-// does not depend on its neighbours.
+// The next token of each row as `choose_token` (sampling.h) chooses it for sample first_sample + b at
+// positions[b]. A row does not depend on its neighbours.
 struct SampleTokens {
   Tensor tokens;     // (B) i32 =
   Tensor logits;     // (B, V) f32
@@ -190,7 +198,8 @@ struct SampleTokens {
   std::int64_t first_sample = 0;
 };
 
-// ---- the step -------------------------------------------------------------------------------------------------
+// ---- the step
+// -------------------------------------------------------------------------------------------------
 
 // state->learning_rate = rates[state->step % R].
 struct BeginStep {
@@ -206,26 +215,27 @@ struct AccumulateLoss {
   bool first = true;
 };
 // state->grad_norm = sqrt(sum of grads^2) in a fixed order with double partial sums;
-// state->clip_scale = min(1, max_norm / grad_norm), or 1 when max_norm is 0, or 0 when loss or norm is not finite.
+// state->clip_scale = min(1, max_norm / grad_norm), or 1 when max_norm is 0, or 0 when loss or norm is not
+// finite.
 struct GlobalNorm {
   StepState* state = nullptr;  // device memory
   Tensor grads;                // (P) f32 or f64
   double max_norm = 0;
 };
-// I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", 2019, with bias correction as in PyTorch's AdamW.
-// Leaves everything as it is when state->clip_scale is 0.
+// I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", 2019, with bias correction as in
+// PyTorch's AdamW. Leaves everything as it is when state->clip_scale is 0.
 struct AdamW {
-  Tensor params;   // (P) +=, f32 or f64, as are m, v and grads
-  Tensor m;        // (P) =, first moment
-  Tensor v;        // (P) =, second moment
-  Tensor working;  // (P) bf16 = params, rounded to the nearest; optional
-  Tensor grads;    // (P), multiplied by state->clip_scale as they are read
+  Tensor params;             // (P) +=, f32 or f64, as are m, v and grads
+  Tensor m;                  // (P) =, first moment
+  Tensor v;                  // (P) =, second moment
+  Tensor working;            // (P) bf16 = params, rounded to the nearest; optional
+  Tensor grads;              // (P), multiplied by state->clip_scale as they are read
   std::int64_t n_decay = 0;  // the first n_decay parameters decay, the rest do not
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1;
   const StepState* state = nullptr;  // device memory
 };
-// Counts the step as done: updated, or skipped when clip_scale is 0. Then history[(step - 1) % H] = *state, step
-// counted, so that the host can read what happened some steps later.
+// Counts the step as done: updated, or skipped when clip_scale is 0. Then history[(step - 1) % H] = *state,
+// step counted, so that the host can read what happened some steps later.
 struct AdvanceStep {
   StepState* state = nullptr;    // device memory
   StepState* history = nullptr;  // device memory, H entries; optional

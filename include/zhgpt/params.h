@@ -1,9 +1,9 @@
 // ParameterTable: every parameter of the model in one ordered list.
 //
-// The table drives allocation, initialisation, the weight-decay mask, the order in checkpoints and what is printed.
-// Parameters, gradients and both Adam moments are each one flat array in this order. Matrices come first and vectors
-// after, so that weight decay (matrices only) is a prefix. Each tensor starts at a multiple of 64 elements; the gaps
-// hold zeros, get zero gradients and stay zero.
+// The table drives allocation, initialisation, the weight-decay mask, the order in checkpoints and what is
+// printed. Parameters, gradients and both Adam moments are each one flat array in this order. Matrices come
+// first and vectors after, so that weight decay (matrices only) is a prefix. Each tensor starts at a multiple
+// of 64 elements; the gaps hold zeros, get zero gradients and stay zero.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,9 @@ class ParameterTable {
   std::int64_t n_decay() const { return n_decay_; }          // flat elements that decay
   std::int64_t count() const;                                // parameters, without gaps
 
-  // The initial values: N(0, 0.02), the projections onto the residual stream N(0, 0.02 / sqrt(2 n_layer)), biases 0,
-  // layernorm weights 1 (A. Radford et al., GPT-2, 2019). Number i of tensor t depends on (seed, t, i) only.
+  // The initial values: N(0, 0.02), the projections onto the residual stream N(0, 0.02 / sqrt(2 n_layer)),
+  // biases 0, layernorm weights 1 (A. Radford et al., GPT-2, 2019). Number i of tensor t depends on (seed, t,
+  // i) only.
   std::vector<float> initial_values(std::uint64_t seed) const;
 
  private:
@@ -46,13 +47,13 @@ class ParameterTable {
   std::int64_t flat_size_ = 0, n_decay_ = 0;
 };
 
-// Views of the tensors in one flat array, by the model's structure.
+// Views of the tensors in flat arrays, by the model's structure.
 struct BlockTensors {
-  Tensor ln_1_weight, ln_1_bias;      // (C)
-  Tensor attn_weight, attn_bias;      // (3C, C), (3C)
-  Tensor proj_weight, proj_bias;      // (C, C), (C)
-  Tensor ln_2_weight, ln_2_bias;      // (C)
-  Tensor fc_weight, fc_bias;          // (4C, C), (4C)
+  Tensor ln_1_weight, ln_1_bias;        // (C)
+  Tensor attn_weight, attn_bias;        // (3C, C), (3C)
+  Tensor proj_weight, proj_bias;        // (C, C), (C)
+  Tensor ln_2_weight, ln_2_bias;        // (C)
+  Tensor fc_weight, fc_bias;            // (4C, C), (4C)
   Tensor fc_proj_weight, fc_proj_bias;  // (C, 4C), (C)
 };
 struct GptTensors {
@@ -60,7 +61,10 @@ struct GptTensors {
   std::vector<BlockTensors> h;
   Tensor ln_f_weight, ln_f_bias;  // (C)
 
-  GptTensors(const ParameterTable& table, const ModelConfig& config, void* flat, DType dtype);
+  // Matrices and biases of products in `products`, layernorm's weights and biases in `norms`: flat arrays in
+  // table order.
+  GptTensors(const ParameterTable& table, const ModelConfig& config, const Tensor& products,
+             const Tensor& norms);
 };
 
 }  // namespace zhgpt

@@ -1,8 +1,9 @@
 // Counter-based randomness: every random number is a pure function of (seed, what it is for, where it is).
 //
-// Philox4x32-10: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11.
-// There is no generator state, so there is nothing to save in a checkpoint, and results do not depend on how
-// many threads draw. All functions are constexpr, so CPU code, CUDA kernels and tests share this one source.
+// Philox4x32-10: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3",
+// SC'11. There is no generator state, so there is nothing to save in a checkpoint, and results do not depend
+// on how many threads draw. All functions are constexpr, so CPU code, CUDA kernels and tests share this one
+// source.
 #pragma once
 
 #include <array>
@@ -27,18 +28,22 @@ constexpr PhiloxBlock philox4x32_10(PhiloxBlock counter, std::array<std::uint32_
   return counter;
 }
 
-// Four numbers at a place: `step` (training step, epoch or position), `site` (tensor, layer or micro-step; below
-// 2^24) and `index` (the four-element block within it). This layout of the counter is part of the resume contract.
-constexpr PhiloxBlock random_block(std::uint64_t seed, RandomStream stream, std::uint64_t step, std::uint32_t site,
-                                   std::uint64_t index) {
-  return philox4x32_10({static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(step),
-                        (static_cast<std::uint32_t>(stream) << 24) | (site & 0xFFFFFFu),
-                        static_cast<std::uint32_t>(index >> 32) ^ static_cast<std::uint32_t>(step >> 32) << 16},
-                       {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+// Four numbers at a place: `step` (training step, epoch or position), `site` (tensor, layer or micro-step;
+// below 2^24) and `index` (the four-element block within it). This layout of the counter is part of the
+// resume contract.
+constexpr PhiloxBlock random_block(std::uint64_t seed, RandomStream stream, std::uint64_t step,
+                                   std::uint32_t site, std::uint64_t index) {
+  return philox4x32_10(
+      {static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(step),
+       (static_cast<std::uint32_t>(stream) << 24) | (site & 0xFFFFFFu),
+       static_cast<std::uint32_t>(index >> 32) ^ static_cast<std::uint32_t>(step >> 32) << 16},
+      {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
 }
 
 // Uniform in [0, 1) with 24 bits: exact in float.
-constexpr float uniform_float(std::uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
+constexpr float uniform_float(std::uint32_t bits) {
+  return static_cast<float>(bits >> 8) * 0x1p-24f;
+}
 
 // Uniform in [0, n) from 64 random bits; the bias is below n / 2^64. REQUIRES: n > 0.
 constexpr std::uint64_t uniform_below(std::uint32_t hi, std::uint32_t lo, std::uint64_t n) {
@@ -47,11 +52,13 @@ constexpr std::uint64_t uniform_below(std::uint32_t hi, std::uint32_t lo, std::u
 }
 
 // A keyed bijection of [0, n): the order in which an epoch visits its windows, with O(1) access to any place.
-// A balanced Feistel network over the next even number of bits, walked until it lands inside ("cycle walking":
-// J. Black, P. Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002): under four tries on average.
+// A balanced Feistel network over the next even number of bits, walked until it lands inside ("cycle
+// walking": J. Black, P. Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002): under four tries on
+// average.
 class Permutation {
  public:
-  constexpr Permutation(std::uint64_t seed, std::uint64_t epoch, std::uint64_t n) : seed_(seed), epoch_(epoch), n_(n) {
+  constexpr Permutation(std::uint64_t seed, std::uint64_t epoch, std::uint64_t n)
+      : seed_(seed), epoch_(epoch), n_(n) {
     while (half_bits_ < 31 && (std::uint64_t{1} << (2 * half_bits_)) < n_) ++half_bits_;
   }
   // REQUIRES: i < n.
@@ -66,7 +73,8 @@ class Permutation {
     const std::uint64_t mask = (std::uint64_t{1} << half_bits_) - 1;
     std::uint64_t left = x >> half_bits_, right = x & mask;
     for (std::uint32_t round = 0; round < 6; ++round) {
-      const std::uint64_t mixed = random_block(seed_, RandomStream::data_order, epoch_, round, right)[0] & mask;
+      const std::uint64_t mixed =
+          random_block(seed_, RandomStream::data_order, epoch_, round, right)[0] & mask;
       const std::uint64_t next = left ^ mixed;
       left = right;
       right = next;

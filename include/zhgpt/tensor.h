@@ -20,13 +20,21 @@ const char* dtype_name(DType dtype);
 template <class T>
 struct DTypeOf;
 template <>
-struct DTypeOf<float> { static constexpr DType value = DType::f32; };
+struct DTypeOf<float> {
+  static constexpr DType value = DType::f32;
+};
 template <>
-struct DTypeOf<double> { static constexpr DType value = DType::f64; };
+struct DTypeOf<double> {
+  static constexpr DType value = DType::f64;
+};
 template <>
-struct DTypeOf<std::int32_t> { static constexpr DType value = DType::i32; };
+struct DTypeOf<std::int32_t> {
+  static constexpr DType value = DType::i32;
+};
 template <>
-struct DTypeOf<std::uint16_t> { static constexpr DType value = DType::u16; };
+struct DTypeOf<std::uint16_t> {
+  static constexpr DType value = DType::u16;
+};
 
 struct Tensor {
   static constexpr int kMaxRank = 5;

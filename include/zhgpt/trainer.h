@@ -1,13 +1,14 @@
 // Trainer: model, optimizer, data and counters of one run; one step at a time, saved and restored to the bit.
 //
-// A Trainer knows nothing of files and time: it can be stepped, evaluated, turned into a Snapshot and rebuilt from a
-// Checkpoint. What it computes next is a function of that state alone. `TrainingRun` (training_run.h) adds the run
-// directory, the clock and the user.
+// A Trainer knows nothing of files and time: it can be stepped, evaluated, turned into a Snapshot and rebuilt
+// from a Checkpoint. What it computes next is a function of that state alone. `TrainingRun` (training_run.h)
+// adds the run directory, the clock and the user.
 #pragma once
 
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,18 +24,18 @@ namespace zhgpt {
 struct EvaluationState {
   double best_val_loss = std::numeric_limits<double>::infinity();
   std::int64_t best_step = -1;
-  std::int64_t last_step = -1;            // of the last evaluation
-  std::int64_t without_improvement = 0;   // evaluations since the best, for --patience
+  std::int64_t last_step = -1;           // of the last evaluation
+  std::int64_t without_improvement = 0;  // evaluations since the best, for --patience
   double last_val_loss = std::numeric_limits<double>::infinity();
 };
 
 class Trainer {
  public:
-  // A fresh run. config.model.vocab_size must be the vocabulary's. Throws DataError when the training text is shorter
-  // than one window.
+  // A fresh run. config.model.vocab_size must be the vocabulary's. Throws DataError when the training text is
+  // shorter than one window.
   Trainer(Backend& backend, const Config& config, Dataset& dataset);
-  // Goes on from a checkpoint, with `config` (its own, changed at most in what does not shape the model). Throws CheckpointError when the
-  // tensors are not exactly this model's.
+  // Goes on from a checkpoint, with `config` (its own, changed at most in what does not shape the model).
+  // Throws CheckpointError when the tensors are not exactly this model's.
   Trainer(Backend& backend, const Config& config, Dataset& dataset, const Checkpoint& from);
 
   const Config& config() const { return config_; }
@@ -47,16 +48,24 @@ class Trainer {
   std::int64_t tokens_per_step() const { return samples_per_step() * config_.model.block_size; }
   std::int64_t epoch_after(std::int64_t steps) const;  // whole passes over the corpus after so many steps
   double epochs_after(std::int64_t steps) const;       // the same with its fraction
-  // True when the step just done completed an epoch. Epochs shorter than 50 steps are counted in groups, so that tiny corpora are
-  // not evaluated and saved at every step; a function of the step alone, so a resumed run agrees.
+  // True when the step just done completed an epoch. Epochs shorter than 50 steps are counted in groups, so
+  // that tiny corpora are not evaluated and saved at every step; a function of the step alone, so a resumed
+  // run agrees.
   bool at_epoch_boundary() const;
 
+  // Puts the next step on the device; it may not be done when this returns.
   void step();
   StepState state() const;  // after the last step; waits for the device
+  // The states after the steps that were done since the last call, oldest first; with `wait` those of all
+  // steps begun. A call that does not wait may return fewer. REQUIRES: one call every kHistory / 2 steps or
+  // more often.
+  static constexpr std::int64_t kHistory = 64;
+  std::span<const StepState> finished_steps(bool wait);
   std::int64_t steps_done() const { return steps_done_; }
   double current_learning_rate() const { return learning_rate_at(config_.train, steps_done_, total_steps_); }
 
-  // Mean loss over at most `max_batches` batches spread evenly over the validation text; NaN when there is none.
+  // Mean loss over at most `max_batches` batches spread evenly over the validation text; NaN when there is
+  // none.
   double evaluate(std::int64_t max_batches);
   bool has_validation() const;
   EvaluationState& evaluations() { return evaluations_; }
@@ -69,6 +78,9 @@ class Trainer {
 
  private:
   void upload_state(const StepState& state);
+  void upload_learning_rates();
+  void run_step();
+  void take_history();
   StepState* device_state() const { return static_cast<StepState*>(state_buffer_.data()); }
   void restore(const Checkpoint& from);
 
@@ -77,7 +89,12 @@ class Trainer {
   Dataset& dataset_;
   std::unique_ptr<Gpt> model_;
   std::unique_ptr<Optimizer> optimizer_;
-  Buffer state_buffer_, train_tokens_buffer_;
+  Buffer state_buffer_, history_buffer_, rates_buffer_, train_tokens_buffer_;
+  std::unique_ptr<Recording> recorded_step_;
+  std::unique_ptr<Readback> history_readback_;
+  std::vector<StepState> finished_;
+  std::int64_t steps_seen_ = 0;  // whose states finished_steps has returned
+  std::int64_t steps_read_ = 0;  // done before the readback under way, if any: steps_read_ > steps_seen_
   DataOrder order_;
   std::int64_t total_steps_ = 0, steps_done_ = 0;
   EvaluationState evaluations_;
@@ -88,18 +105,20 @@ class Trainer {
 // Steps that a run of this configuration takes: the smallest of the limits given, 10 epochs when none is.
 std::int64_t planned_steps(const TrainConfig& config, const DataOrder& order);
 
-// Mean loss of a model on a token stream in windows of its block_size, the last one shorter: every token but the
-// first is predicted once. `max_windows` 0: all. For validation and for `zhgpt eval`.
+// Mean loss of a model on a token stream in windows of its block_size, the last one shorter: every token but
+// the first is predicted once. `max_windows` 0: all. For validation and for `zhgpt eval`.
 struct EvaluationResult {
   double loss = 0;  // nats a token
   std::int64_t tokens = 0;
 };
-EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const TokenArray& tokens, std::int64_t max_windows);
+EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const TokenArray& tokens,
+                                 std::int64_t max_windows);
 
 // The configuration in a checkpoint. Throws CheckpointError when it is not one of this program.
 Config config_of(const Checkpoint& checkpoint);
 
-// Parameters of an inference model from a checkpoint. Throws CheckpointError when they are not exactly the model's.
+// Parameters of an inference model from a checkpoint. Throws CheckpointError when they are not exactly the
+// model's.
 void load_parameters(Gpt& model, const Checkpoint& from);
 
 }  // namespace zhgpt

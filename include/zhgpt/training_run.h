@@ -1,7 +1,8 @@
 // TrainingRun: a Trainer in its run directory, with the clock, the logs and whoever watches.
 //
-// The directory holds config.toml, vocab.json, corpus.tokens, metrics.jsonl, train.log, samples.txt, the checkpoints
-// epoch_000001.bin and step_00000500.bin, and two pointers, `latest` and `best`: one line each, a file name.
+// The directory holds config.toml, vocab.json, corpus.tokens, metrics.jsonl, train.log, samples.txt, the
+// checkpoints epoch_000001.bin and step_00000500.bin, and two pointers, `latest` and `best`: one line each, a
+// file name.
 #pragma once
 
 #include <atomic>
@@ -46,12 +47,15 @@ class TrainingRun {
  public:
   enum class Outcome { finished, patience, time_up, signalled };
 
-  // REQUIRES: a DirectoryLock on `directory` is held. Logs of a later state than the trainer's are cut off.
+  // REQUIRES: a DirectoryLock on `directory` is held. What the directory holds of a later state than the
+  // trainer's is no part of this run: logs are cut back, checkpoints renamed to NAME.old, `latest` and `best`
+  // set to what was then.
   TrainingRun(Trainer& trainer, std::string directory, RunObserver& observer);
   ~TrainingRun();
 
-  // Trains until the plan is done, patience or time is out, or *signal becomes non-zero; in every case the last state is
-  // saved before it returns. Throws DivergedError after five steps in a row without a finite loss.
+  // Trains until the plan is done, patience or time is out, or *signal becomes non-zero; in every case the
+  // last state is saved before it returns. Throws DivergedError after five steps in a row without a finite
+  // loss.
   Outcome run(const std::atomic<int>& signal);
 
   const std::string& last_checkpoint() const { return last_checkpoint_; }  // path
@@ -59,9 +63,11 @@ class TrainingRun {
  private:
   using Clock = std::chrono::steady_clock;
 
+  void point_at_the_past();
   StepReport report(const StepState& state) const;
   void log_metrics(const StepReport& report);
-  void evaluate(const StepState& state, bool counts_for_patience);
+  void look_at_finished_steps(bool wait);
+  void evaluate(bool counts_for_patience);
   void sample();
   void save(bool is_epoch);
   void rotate();
@@ -74,12 +80,14 @@ class TrainingRun {
   std::int64_t last_saved_step_ = -1;
   bool new_best_ = false;  // to be pointed at by the next save
   Clock::time_point started_, last_log_;
-  std::int64_t first_step_ = 0, last_logged_step_ = 0;
-  double paused_s_ = 0;  // spent on evaluating, sampling and saving since the last log line
+  std::int64_t first_step_ = 0, last_logged_step_ = 0, last_seen_step_ = 0;
+  double train_loss_ = 0;  // of the last step seen
+  double paused_s_ = 0;    // spent on evaluating, sampling and saving since the last log line
 };
 
-// Which checkpoint of a run directory is meant: "last" (the newest that is whole), "best" or "epoch:N"; or a file itself.
-// `notes`, when given, receives a line for each damaged file passed over. Throws CheckpointError when there is none.
+// Which checkpoint of a run directory is meant: "last" (the newest that is whole), "best" or "epoch:N"; or a
+// file itself. `notes`, when given, receives a line for each damaged file passed over. Throws CheckpointError
+// when there is none.
 Checkpoint open_run_checkpoint(const std::string& directory_or_file, const std::string& which,
                                std::vector<std::string>* notes = nullptr);
 

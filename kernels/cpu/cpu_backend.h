@@ -12,6 +12,7 @@ class CpuBackend final : public Backend {
   explicit CpuBackend(int threads);  // REQUIRES: threads >= 1
 
   std::string name() const override;
+  bool computes_in(DType dtype) const override { return dtype == DType::f32 || dtype == DType::f64; }
   void upload(void* device, const void* host, std::int64_t bytes) override;
   void download(void* host, const void* device, std::int64_t bytes) override;
   void copy(void* to_device, const void* from_device, std::int64_t bytes) override;

@@ -9,13 +9,14 @@
 namespace zhgpt::cpu {
 namespace {
 
-// A tile of C is kTileRows by two vectors: as many accumulators as the registers hold beside the operands.
+// A tile of C is kTileRows by two vectors: as many accumulators as the registers hold beside the operands. At
+// the lower edge of C it may be lower, by multiples of kHeightStep.
 #if defined(__AVX512F__)
-constexpr int kVectorBytes = 64, kTileRows = 12;
+constexpr int kVectorBytes = 64, kTileRows = 12, kHeightStep = 4;
 #elif defined(__AVX__)
-constexpr int kVectorBytes = 32, kTileRows = 6;
+constexpr int kVectorBytes = 32, kTileRows = 6, kHeightStep = 2;
 #else
-constexpr int kVectorBytes = 16, kTileRows = 6;
+constexpr int kVectorBytes = 16, kTileRows = 6, kHeightStep = 2;
 #endif
 
 template <class T>
@@ -72,9 +73,9 @@ template <class T>
   }
 }
 
-template <class T>
+template <class T, int kRows>
 struct Accumulators {
-  Vector<T> sum[kTileRows][2] = {};
+  Vector<T> sum[kRows][2] = {};
 
   [[gnu::always_inline]] void add(int row, T a, Vector<T> b0, Vector<T> b1) {
     const Vector<T> x = broadcast(a);
@@ -83,7 +84,7 @@ struct Accumulators {
   }
   [[gnu::always_inline]] void write(T* c, std::int64_t stride, Sum how) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kTileRows; ++i) {
+    for (int i = 0; i < kRows; ++i) {
       T *left = c + i * stride, *right = left + kLanes<T>;
       store(left, how == Sum::add ? load(left) + sum[i][0] : sum[i][0]);
       store(right, how == Sum::add ? load(right) + sum[i][1] : sum[i][1]);
@@ -91,36 +92,43 @@ struct Accumulators {
   }
 };
 
-// A whole tile of C from kTileRows rows of A, each contiguous.
-template <class T>
+// A tile of C from kRows rows of A, each contiguous.
+template <class T, int kRows>
 [[gnu::noinline]] void tile_of_rows(std::int64_t depth, const T* a, std::int64_t stride, const T* b, T* c,
                                     std::int64_t c_stride, Sum how) {
-  Accumulators<T> tile;
+  Accumulators<T, kRows> tile;
   for (std::int64_t k = 0; k < depth; ++k, ++a, b += kPanel<T>) {
     const Vector<T> b0 = load(b), b1 = load(b + kLanes<T>);
     const T* row = a;
-    static_assert(kTileRows % 3 == 0);  // three rows from one pointer: the most that x86 can address
 #pragma GCC unroll 16
-    for (int i = 0; i < kTileRows; i += 3, row += 3 * stride) {
-      tile.add(i, row[0], b0, b1);
-      tile.add(i + 1, row[stride], b0, b1);
-      tile.add(i + 2, row[2 * stride], b0, b1);
+    for (int i = 0; i < kRows; ++i) {
+      tile.add(i, row[i % 3 * stride], b0, b1);  // three rows from one pointer: the most that x86 can address
+      if (i % 3 == 2) row += 3 * stride;
     }
   }
   tile.write(c, c_stride, how);
 }
 
 // The same from A packed as (depth, kTileRows).
-template <class T>
+template <class T, int kRows>
 [[gnu::noinline]] void tile_of_packed(std::int64_t depth, const T* a, const T* b, T* c, std::int64_t c_stride,
                                       Sum how) {
-  Accumulators<T> tile;
+  Accumulators<T, kRows> tile;
   for (std::int64_t k = 0; k < depth; ++k, a += kTileRows, b += kPanel<T>) {
     const Vector<T> b0 = load(b), b1 = load(b + kLanes<T>);
 #pragma GCC unroll 16
-    for (int i = 0; i < kTileRows; ++i) tile.add(i, a[i], b0, b1);
+    for (int i = 0; i < kRows; ++i) tile.add(i, a[i], b0, b1);
   }
   tile.write(c, c_stride, how);
+}
+
+// Calls f with the height as a constant.
+template <int kRows = kTileRows, class F>
+void with_height(std::int64_t height, const F& f) {
+  if constexpr (kRows > kHeightStep) {
+    if (height < kRows) return with_height<kRows - kHeightStep>(height, f);
+  }
+  f(std::integral_constant<int, kRows>{});
 }
 
 // `count` rows of A from `begin` on, columns [k0, k0 + depth), as tiles of (depth, kTileRows); missing rows
@@ -230,29 +238,35 @@ template <class T>
 void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span, T* c, std::int64_t c_stride,
               Sum sum, T* scratch) {
   static_assert(kColumnStep % kPanel<T> == 0);
-  const std::int64_t n = span.count, first_panel = span.begin / kPanel<T>, tiles = pieces_of(m, kTileRows);
-  const std::int64_t in_place = a.layout == Layout::rows ? m / kTileRows : 0;  // tiles read where they lie
+  const std::int64_t n = span.count, first_panel = span.begin / kPanel<T>;
+  // Rows of A that the tiles can read where they lie; the others are packed.
+  const std::int64_t in_place = a.layout == Layout::rows ? m / kHeightStep * kHeightStep : 0,
+                     packed = in_place / kTileRows * kTileRows;
   for (std::int64_t k0 = 0; k0 < b.depth(); k0 += kDepth) {
     const std::int64_t depth = std::min(kDepth, b.depth() - k0);
     const Sum how = k0 == 0 ? sum : Sum::add;
-    pack_rows(a, in_place * kTileRows, m - in_place * kTileRows, k0, depth, scratch);
+    if (in_place < m) pack_rows(a, packed, m - packed, k0, depth, scratch);
     for (std::int64_t column = 0; column < n; column += kPanel<T>) {
       const T* panel = b.panel(first_panel + column / kPanel<T>, k0);
-      for (std::int64_t t = 0; t < tiles; ++t) {
-        const std::int64_t rows = std::min<std::int64_t>(kTileRows, m - t * kTileRows),
-                           columns = std::min(kPanel<T>, n - column);
-        T* at = c + t * kTileRows * c_stride + column;
-        const bool whole = rows == kTileRows && columns == kPanel<T>;
-        T edge[kTileRows *
-               kPanel<T>];  // a tile at the edge of C is computed here, and what is inside is taken over
+      const std::int64_t columns = std::min(kPanel<T>, n - column);
+      for (std::int64_t row = 0; row < m; row += kTileRows) {
+        const std::int64_t rows = std::min<std::int64_t>(kTileRows, m - row);
+        const std::int64_t height = pieces_of(rows, kHeightStep) * kHeightStep;
+        T* at = c + row * c_stride + column;
+        const bool whole = rows == height && columns == kPanel<T>;
+        T edge[kTileRows * kPanel<T>];  // a tile that C does not hold whole is computed here, and what is
+                                        // inside taken over
         T* to = whole ? at : edge;
         const std::int64_t stride = whole ? c_stride : kPanel<T>;
         const Sum into = whole ? how : Sum::overwrite;
-        if (t < in_place) {
-          tile_of_rows(depth, a.data + t * kTileRows * a.stride + k0, a.stride, panel, to, stride, into);
-        } else {
-          tile_of_packed(depth, scratch + (t - in_place) * kTileRows * depth, panel, to, stride, into);
-        }
+        with_height(height, [&](auto constant) {
+          constexpr int kRows = decltype(constant)::value;
+          if (row + height <= in_place) {
+            tile_of_rows<T, kRows>(depth, a.data + row * a.stride + k0, a.stride, panel, to, stride, into);
+          } else {
+            tile_of_packed<T, kRows>(depth, scratch + (row - packed) * depth, panel, to, stride, into);
+          }
+        });
         if (whole) continue;
         for (std::int64_t i = 0; i < rows; ++i) {
           for (std::int64_t j = 0; j < columns; ++j) {

@@ -25,9 +25,10 @@ void await_change(std::atomic<std::uint32_t>& value, std::uint32_t old, int spin
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : tickets_(static_cast<std::size_t>(threads)) {
   constexpr int kSpins = 2000;  // some tens of microseconds
   if (threads <= static_cast<int>(std::thread::hardware_concurrency())) spins_ = kSpins;
+  workers_.reserve(static_cast<std::size_t>(threads) - 1);
   for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { worker(thread); });
 }
 
@@ -43,8 +44,12 @@ void ThreadPool::run(TileFunction function, const void* context, std::int64_t ti
   context_.store(context, std::memory_order_relaxed);
   tiles_.store(tiles, std::memory_order_relaxed);
   unfinished_.store(static_cast<std::uint32_t>(tiles), std::memory_order_relaxed);
-  const std::uint64_t number = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-  ticket_.store(number << 32 | static_cast<std::uint64_t>(tiles), std::memory_order_release);
+  const std::uint64_t number = (tickets_[0].value.load(std::memory_order_relaxed) >> 32) + 1;
+  for (int thread = 0; thread < threads(); ++thread) {
+    const auto share =
+        static_cast<std::uint64_t>(share_begin(thread + 1, tiles) - share_begin(thread, tiles));
+    tickets_[static_cast<std::size_t>(thread)].value.store(number << 32 | share, std::memory_order_release);
+  }
   job_.fetch_add(1, std::memory_order_release);
   job_.notify_all();
   work(0);
@@ -64,22 +69,28 @@ void ThreadPool::worker(int thread) {
 }
 
 void ThreadPool::work(int thread) {
-  std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
+  const int all = threads();
+  for (int i = 0; i < all; ++i) work_on_share((thread + i) % all, thread);
+}
+
+void ThreadPool::work_on_share(int share, int thread) {
+  std::atomic<std::uint64_t>& value = tickets_[static_cast<std::size_t>(share)].value;
+  std::uint64_t ticket = value.load(std::memory_order_acquire);
   while (static_cast<std::uint32_t>(ticket) != 0) {
     const TileFunction function = function_.load(std::memory_order_relaxed);
     const void* context = context_.load(std::memory_order_relaxed);
-    const std::int64_t tiles = tiles_.load(std::memory_order_relaxed);
-    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
-                                       std::memory_order_acquire))
+    const std::int64_t end = share_begin(share + 1, tiles_.load(std::memory_order_relaxed));
+    if (!value.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
+                                     std::memory_order_acquire))
       continue;
     try {
-      function(context, tiles - static_cast<std::uint32_t>(ticket), thread);
+      function(context, end - static_cast<std::uint32_t>(ticket), thread);
     } catch (...) {
       const std::lock_guard lock(failure_mutex_);
       if (!failure_) failure_ = std::current_exception();
     }
     if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
-    ticket = ticket_.load(std::memory_order_acquire);
+    ticket = value.load(std::memory_order_acquire);
   }
 }
 

@@ -12,10 +12,11 @@ namespace zhgpt {
 class CudaBackend final : public Backend {
  public:
   // Throws DeviceError when there is no such device or it is older than sm_80.
-  explicit CudaBackend(int ordinal);
+  CudaBackend(int ordinal, bool tf32);
   ~CudaBackend() override;
 
   std::string name() const override { return name_; }
+  bool computes_in(DType dtype) const override { return dtype == DType::f32 || dtype == DType::bf16; }
   void upload(void* device, const void* host, std::int64_t bytes) override;
   void download(void* host, const void* device, std::int64_t bytes) override;
   void copy(void* to_device, const void* from_device, std::int64_t bytes) override;

@@ -41,15 +41,13 @@ constexpr unsigned kFullWarp = 0xffffffffu;
 
 // ---- dynamic shared memory --------------------------------------------------------------------------------
 
-// Bytes of a piece of `count` T, a multiple of 16. A launch asks for the sum over the pieces its kernel
-// takes.
+// Bytes of a piece of `count` T, a multiple of 16. A launch asks for the sum over its kernel's pieces.
 template <class T>
 __host__ __device__ constexpr std::size_t shared_bytes(std::size_t count) {
   return (count * sizeof(T) + 15) / 16 * 16;
 }
 
-// N equal pieces, for pipelines. One base pointer on the GPU, where an array of pointers would go to local
-// memory.
+// N equal pieces, for pipelines. One pointer on the GPU, where an array of them would go to local memory.
 template <class T, int N>
 struct Stages {
 #ifdef ZHGPT_SIMT

@@ -1,5 +1,6 @@
 #include "simt/collectives.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "simt/race.h"
@@ -35,26 +36,35 @@ void released() {
 void check_mask(unsigned mask, const char* name, const Site& site) {
   const unsigned lanes = std::min(32u, block().size() - current->warp() * 32);
   const unsigned existing = lanes == 32 ? ~0u : (1u << lanes) - 1;
-  if (!(mask >> current->lane() & 1))
+  if (!(mask >> current->lane() & 1)) {
     block().fail(site, "%s: lane %u is not in its own mask %08x", name, current->lane(), mask);
-  if (mask & ~existing)
+  }
+  if (mask & ~existing) {
     block().fail(site, "%s: mask %08x names lanes that the block does not have", name, mask);
+  }
 }
 
-// The waiting operation that this lane joins: the one it shares lanes with, or a new one.
-WarpOperation& find_operation(unsigned mask, WarpWork work, const char* name, const Site& site) {
+// The waiting operation that this lane enters, or a new one.
+WarpOperation& enter_operation(unsigned mask, WarpWork work, const char* name, const Site& site) {
   auto& waiting = operations[current->warp()];
-  WarpOperation* free = nullptr;
-  for (WarpOperation& other : waiting) {
-    if (other.mask == 0) free = &other;
-    if (!(other.mask & mask)) continue;
-    if (other.mask == mask && other.work == work && other.site == site) return other;
-    block().fail(site, "%s with mask %08x meets %s with mask %08x at %s, which still waits for lanes", name,
-                 mask, other.name, other.mask, other.site.text());
+  const auto same = [&](const WarpOperation& other) {
+    return other.mask == mask && other.work == work && other.site == site;
+  };
+  auto found = std::find_if(waiting.begin(), waiting.end(), same);
+  if (found == waiting.end()) {
+    found = std::find_if(waiting.begin(), waiting.end(), [](const auto& other) { return other.mask == 0; });
+    if (found == waiting.end()) found = waiting.insert(found, WarpOperation{});
+    *found = {mask, 0, work, name, site, {}};
   }
-  if (!free) free = &waiting.emplace_back();
-  *free = {mask, 0, work, name, site, {}};
-  return *free;
+  found->arrived |= 1u << current->lane();
+  // Parts of a warp may be at different places, but not when each waits for a lane of the other.
+  for (const WarpOperation& other : waiting) {
+    if (&other != &*found && (other.arrived & mask) && (other.mask & found->arrived)) {
+      block().fail(site, "%s with mask %08x meets %s with mask %08x at %s, which waits for the same lanes",
+                   name, mask, other.name, other.mask, other.site.text());
+    }
+  }
+  return *found;
 }
 
 struct ShuffleOperand {
@@ -103,6 +113,7 @@ void reset_collectives() {
 unsigned barrier(unsigned id, unsigned threads, bool vote, const char* name, Where where) {
   const Site site{where, __builtin_return_address(0)};
   if (id >= kBarriers) block().fail(site, "%s: barrier %u, but a block has %u", name, id, kBarriers);
+  if (id > 0 && threads % 32 != 0) block().fail(site, "%s for %u threads, not whole warps", name, threads);
   Barrier& b = barriers[id];
   if (b.arrived.empty()) {
     b.expected = threads;
@@ -133,14 +144,13 @@ unsigned barrier(unsigned id, unsigned threads, bool vote, const char* name, Whe
 
 void warp_operation(unsigned mask, void* operand, WarpWork work, const char* name, const Site& site) {
   check_mask(mask, name, site);
-  WarpOperation& operation = find_operation(mask, work, name, site);
+  WarpOperation& operation = enter_operation(mask, work, name, site);
   operation.lanes[current->lane()] = operand;
-  operation.arrived |= 1u << current->lane();
   if (operation.arrived != mask) {
     block().wait(name, site);
     return;
   }
-  operation.mask = 0;
+  operation.mask = operation.arrived = 0;
   work(operation.lanes);
   for (unsigned lane = 0; lane < 32; ++lane) {
     if ((mask >> lane & 1) && lane != current->lane()) block().wake(current->warp() * 32 + lane);
@@ -151,8 +161,9 @@ void warp_operation(unsigned mask, void* operand, WarpWork work, const char* nam
 void shuffle(unsigned mask, unsigned source, const void* value, void* result, std::size_t bytes,
              const char* name, Where where) {
   const Site site{where, __builtin_return_address(0)};
-  if (!(mask >> source & 1))
+  if (!(mask >> source & 1)) {
     block().fail(site, "%s: reads lane %u, which is not in the mask %08x", name, source, mask);
+  }
   ShuffleOperand operand{source, value, result, bytes};
   warp_operation(mask, &operand, shuffle_lanes, name, site);
 }

@@ -6,6 +6,7 @@
 #include "simt/cudart.h"
 #include "simt/kernel.h"
 #include "simt/launch.h"
+#include "simt/memory.h"
 #include "simt/region.h"
 #include "simt/settings.h"
 
@@ -13,7 +14,6 @@ namespace zhgpt::simt {
 namespace {
 
 // Plausible values of an sm_90 device.
-constexpr std::size_t kSharedBytes = 48 << 10, kSharedBytesOptIn = 227 << 10;
 constexpr unsigned kThreadsPerBlock = 1024;
 
 std::map<const void*, std::size_t>& allowed_shared_bytes() {
@@ -68,8 +68,9 @@ bool capture_forbids() {
 cudaError_t enqueue(cudaStream_t stream, const void* function, Kernel kernel) {
   return call_on(stream, [&] {
     if (!fits(kernel.grid, kernel.block)) return cudaErrorInvalidConfiguration;
-    if (kernel.shared_bytes > std::max(kSharedBytes, allowed_shared_bytes()[function]))
+    if (kernel.shared_bytes > std::max(kSharedBytes, allowed_shared_bytes()[function])) {
       return cudaErrorInvalidValue;
+    }
     submit(stream, [kernel = std::move(kernel)] { set_device_fault(execute(kernel)); });
     return cudaSuccess;
   });

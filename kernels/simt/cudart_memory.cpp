@@ -31,6 +31,7 @@ struct Copy {
   bool to_device, from_device;
 
   bool is_valid(cudaMemcpyKind kind) const {
+    if (bytes == 0) return true;
     if (to_device && !device_region().holds(to, bytes)) return false;
     if (from_device && !device_region().holds(from, bytes)) return false;
     switch (kind) {
@@ -47,6 +48,7 @@ struct Copy {
     }
   }
   void run() const {
+    if (bytes == 0) return;
     std::memcpy(to, from, bytes);
     race::initialised(to, bytes);
   }
@@ -56,6 +58,7 @@ Copy make_copy(void* to, const void* from, std::size_t bytes) {
 }
 
 void fill(void* to, int value, std::size_t bytes) {
+  if (bytes == 0) return;
   std::memset(to, value, bytes);
   race::initialised(to, bytes);
 }
@@ -151,8 +154,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
       stream->capture->broken = true;
       return cudaErrorStreamCaptureUnsupported;
     }
-    // CUDA returns when pageable memory has been read, or written; pinned memory it uses whenever it comes to
-    // it.
+    // CUDA returns when pageable memory has been read, or written; pinned memory it uses later.
     if (pageable_source) {
       const auto* bytes_now = static_cast<const char*>(from);
       submit(stream, [to, staged = std::vector<char>(bytes_now, bytes_now + bytes)] {
@@ -168,7 +170,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
 
 cudaError_t cudaMemset(void* to, int value, std::size_t bytes) {
   return call(DuringCapture::forbidden, [&] {
-    if (!device_region().holds(to, bytes)) return cudaErrorInvalidValue;
+    if (bytes > 0 && !device_region().holds(to, bytes)) return cudaErrorInvalidValue;
     drain_blocking_streams();
     with_device_memory([&] { fill(to, value, bytes); });
     return cudaSuccess;
@@ -176,7 +178,7 @@ cudaError_t cudaMemset(void* to, int value, std::size_t bytes) {
 }
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
   return call_on(stream, [&] {
-    if (!device_region().holds(to, bytes)) return cudaErrorInvalidValue;
+    if (bytes > 0 && !device_region().holds(to, bytes)) return cudaErrorInvalidValue;
     submit(stream, [=] { fill(to, value, bytes); });
     return cudaSuccess;
   });

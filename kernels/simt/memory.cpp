@@ -17,18 +17,27 @@ struct Piece {
 };
 std::map<const void*, void*> arrays;  // by tag
 std::map<std::size_t, Piece> pieces;  // by offset
+std::size_t array_bytes = 0;          // of all arrays
 
 }  // namespace
 
 void reset_shared_memory() {
   arrays.clear();
   pieces.clear();
+  array_bytes = 0;
   shared_region().clear();
 }
 
-void* shared_array(const void* tag, std::size_t bytes, std::size_t align) {
+void* shared_array(const void* tag, std::size_t bytes, std::size_t align, Where where) {
   void*& array = arrays[tag];
-  if (!array) array = shared_region().take(bytes, align);
+  if (array) return array;
+  array_bytes += bytes;
+  if (array_bytes > kSharedBytes || array_bytes + block().kernel().shared_bytes > kSharedBytesOptIn) {
+    block().fail({where, __builtin_return_address(0)},
+                 "static shared arrays of %zu bytes beside %zu dynamic ones", array_bytes,
+                 block().kernel().shared_bytes);
+  }
+  array = shared_region().take(bytes, align);
   return array;
 }
 
@@ -41,8 +50,9 @@ void* shared_piece(std::size_t offset, std::size_t bytes, Where where) {
   const auto [found, fresh] = pieces.try_emplace(offset, Piece{nullptr, bytes});
   Piece& piece = found->second;
   if (fresh) piece.address = shared_region().take(bytes, 16);
-  if (piece.bytes != bytes)
+  if (piece.bytes != bytes) {
     block().fail(site, "takes %zu bytes of shared memory where another thread took %zu", bytes, piece.bytes);
+  }
   return piece.address;
 }
 

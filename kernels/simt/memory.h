@@ -8,8 +8,11 @@
 
 namespace zhgpt::simt {
 
+// Shared memory of a block: without asking (all that static arrays can have), and at most. As on sm_90.
+constexpr std::size_t kSharedBytes = 48 << 10, kSharedBytesOptIn = 227 << 10;
+
 // The block's static shared array that `tag` names.
-void* shared_array(const void* tag, std::size_t bytes, std::size_t align);
+void* shared_array(const void* tag, std::size_t bytes, std::size_t align, Where where = Where::current());
 // The piece of the block's dynamic shared memory that begins at `offset`: an array of its own here, at a
 // multiple of 16.
 void* shared_piece(std::size_t offset, std::size_t bytes, Where where = Where::current());

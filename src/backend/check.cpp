@@ -14,7 +14,8 @@ namespace {
 
 using Shape = std::initializer_list<std::int64_t>;
 
-// Checks one operation, operand by operand; `real` is the dtype that all its real operands share but the exact ones.
+// Checks one operation, operand by operand; `real` is the dtype that all its real operands share but the
+// exact ones.
 class Operands {
  public:
   Operands(const char* op, const char* first_name, const Tensor& first) : op_(op), real_(first.dtype) {
@@ -48,7 +49,8 @@ class Operands {
     operand(name, tensor, dtype, shape, false);
   }
   // A table of at least `rows` rows, of which the first `rows` are meant.
-  void output_table(const char* name, const Tensor& tensor, DType dtype, std::int64_t rows, std::int64_t columns) {
+  void output_table(const char* name, const Tensor& tensor, DType dtype, std::int64_t rows,
+                    std::int64_t columns) {
     at_least(name, tensor, rows);
     output(name, tensor, dtype, {tensor.dim(0), columns});
   }
@@ -245,7 +247,8 @@ void Backend::check(const AttentionBackward& op) {
 
 void Backend::check(const AttentionDecode& op) {
   Operands c("AttentionDecode", "out", op.out);
-  const auto B = c.dim("out", op.out, 3, 0), NH = op.out.dim(1), HS = op.out.dim(2), S = c.dim("k_cache", op.k_cache, 4, 2);
+  const auto B = c.dim("out", op.out, 3, 0), NH = op.out.dim(1), HS = op.out.dim(2),
+             S = c.dim("k_cache", op.k_cache, 4, 2);
   c.output("out", op.out, {B, NH, HS});
   c.output("k_cache", op.k_cache, {B, NH, S, HS});
   c.output("v_cache", op.v_cache, {B, NH, S, HS});

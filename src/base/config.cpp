@@ -19,10 +19,17 @@ double parse_duration(std::string_view text, std::string_view what) {
   double unit = 1;
   if (!text.empty()) {
     switch (text.back()) {
-      case 's': unit = 1; break;
-      case 'm': unit = 60; break;
-      case 'h': unit = 3600; break;
-      default: return parse_real(text, what);
+      case 's':
+        unit = 1;
+        break;
+      case 'm':
+        unit = 60;
+        break;
+      case 'h':
+        unit = 3600;
+        break;
+      default:
+        return parse_real(text, what);
     }
     text.remove_suffix(1);
   }
@@ -75,8 +82,10 @@ struct Preset {
   const char* name;
   std::int64_t n_layer, n_head, n_embd, block_size;
 };
-constexpr Preset kPresets[] = {
-    {"micro", 4, 4, 128, 64}, {"tiny", 6, 6, 384, 256}, {"small", 8, 8, 512, 512}, {"gpt2", 12, 12, 768, 1024}};
+constexpr Preset kPresets[] = {{"micro", 4, 4, 128, 64},
+                               {"tiny", 6, 6, 384, 256},
+                               {"small", 8, 8, 512, 512},
+                               {"gpt2", 12, 12, 768, 1024}};
 
 }  // namespace
 
@@ -93,7 +102,8 @@ void Config::set(std::string_view name, std::string_view value) {
     known.push_back(field.name);
   }
   const std::string nearest = nearest_name(wanted, known);
-  throw ConfigError(nearest.empty() ? tr(Msg::unknown_field, name) : tr(Msg::unknown_field_hint, name, nearest));
+  throw ConfigError(nearest.empty() ? tr(Msg::unknown_field, name)
+                                    : tr(Msg::unknown_field_hint, name, nearest));
 }
 
 void Config::apply_preset(std::string_view name) {
@@ -109,8 +119,10 @@ void Config::apply_preset(std::string_view name) {
 }
 
 void Config::validate() const {
-  if (model.n_embd % model.n_head != 0) throw ConfigError(tr(Msg::heads_do_not_divide, model.n_embd, model.n_head));
-  if (train.min_lr > train.learning_rate) throw ConfigError(tr(Msg::min_lr_above_lr, train.min_lr, train.learning_rate));
+  if (model.n_embd % model.n_head != 0)
+    throw ConfigError(tr(Msg::heads_do_not_divide, model.n_embd, model.n_head));
+  if (train.min_lr > train.learning_rate)
+    throw ConfigError(tr(Msg::min_lr_above_lr, train.min_lr, train.learning_rate));
 }
 
 KeyValues Config::to_key_values() const {
@@ -130,7 +142,9 @@ Config Config::from_key_values(const KeyValues& record) {
   for (const auto& [key, value] : record.entries()) {
     config.set(key, value.starts_with('"') ? toml_unquote(value) : value);
   }
-  for (const ConfigField& field : config_fields()) record.get(field.name);  // throws when one is missing
+  for (const ConfigField& field : config_fields()) {
+    if (!field.added_later) record.get(field.name);  // throws when it is missing
+  }
   config.validate();
   return config;
 }

@@ -1,5 +1,5 @@
-// The table of every field of Config. Flags, environment, TOML, checkpoints and help all follow it; its order is the
-// order of `config.toml` and of `--help`.
+// The table of every field of Config. Flags, environment, TOML, checkpoints and help all follow it; its order
+// is the order of `config.toml` and of `--help`.
 #include "zhgpt/config.h"
 
 namespace zhgpt {
@@ -21,7 +21,8 @@ const ConfigField kFields[] = {
     {"text_field", FieldGroup::text, ZHGPT_REF(text.text_field), Msg::help_text_field},
     {"encoding", FieldGroup::text, ZHGPT_REF(text.encoding), Msg::help_encoding},
     {"normalize", FieldGroup::text, ZHGPT_REF(text.normalize), Msg::help_normalize, 0, 0, "none|nfc|nfkc"},
-    {"on_invalid", FieldGroup::text, ZHGPT_REF(text.on_invalid), Msg::help_on_invalid, 0, 0, "error|replace|skip"},
+    {"on_invalid", FieldGroup::text, ZHGPT_REF(text.on_invalid), Msg::help_on_invalid, 0, 0,
+     "error|replace|skip"},
     {"document", FieldGroup::text, ZHGPT_REF(text.document), Msg::help_document},
     {"val_fraction", FieldGroup::text, ZHGPT_REF(text.val_fraction), Msg::help_val_fraction, 0, 0.9},
     {"val_corpus", FieldGroup::text, ZHGPT_REF(text.val_corpus), Msg::help_val_corpus},
@@ -47,17 +48,22 @@ const ConfigField kFields[] = {
     {"seed", FieldGroup::train, ZHGPT_REF(train.seed), Msg::help_seed, 0, 9007199254740992.0},
     {"eval_interval", FieldGroup::train, ZHGPT_REF(train.eval_interval), Msg::help_eval_interval, 0, kMany},
     {"save_interval", FieldGroup::train, ZHGPT_REF(train.save_interval), Msg::help_save_interval, 0, kMany},
-    {"sample_interval", FieldGroup::train, ZHGPT_REF(train.sample_interval), Msg::help_sample_interval, 0, kMany},
+    {"sample_interval", FieldGroup::train, ZHGPT_REF(train.sample_interval), Msg::help_sample_interval, 0,
+     kMany},
     {"log_interval", FieldGroup::train, ZHGPT_REF(train.log_interval), Msg::help_log_interval, 1, kMany},
     {"patience", FieldGroup::train, ZHGPT_REF(train.patience), Msg::help_patience, 0, kMany},
     {"keep_last", FieldGroup::train, ZHGPT_REF(train.keep_last), Msg::help_keep_last, 1, 1e6},
     {"device", FieldGroup::train, ZHGPT_REF(train.device), Msg::help_device},
+    {"dtype", FieldGroup::train, ZHGPT_REF(train.dtype), Msg::help_dtype, 0, 0, "auto|fp32|tf32|bf16", false,
+     true},
     {"threads", FieldGroup::train, ZHGPT_REF(train.threads), Msg::help_threads, 0, 1024},
 };
 #undef ZHGPT_REF
 
 }  // namespace
 
-std::span<const ConfigField> config_fields() { return kFields; }
+std::span<const ConfigField> config_fields() {
+  return kFields;
+}
 
 }  // namespace zhgpt

@@ -22,9 +22,10 @@ extern "C" void on_signal(int number) {
   if (!stop_signal.compare_exchange_strong(none, number)) _exit(128 + number);
 }
 
-int terminal_columns() {
+// A character in the last column would make some terminals wrap.
+int progress_columns() {
   winsize size{};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  return (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80) - 1;
 }
 
 // Calls f(bytes, columns) for each character; stops when it returns false. Invalid bytes count one column.
@@ -69,9 +70,13 @@ bool stdin_is_terminal() { return isatty(STDIN_FILENO) == 1; }
 
 void draw_progress_line(const std::string& text) {
   if (!stderr_is_terminal()) return;
-  std::fprintf(stderr, "\r%s\033[K", cut_to_width(text, terminal_columns() - 1).c_str());
+  std::fprintf(stderr, "\r%s\033[K", cut_to_width(text, progress_columns()).c_str());
   std::fflush(stderr);
   line_is_drawn = true;
+}
+
+bool fits_progress_line(const std::string& text) {
+  return display_width(text) <= progress_columns();
 }
 
 void end_progress_line() {

@@ -23,6 +23,7 @@ bool stdin_is_terminal();
 
 // One line on stderr that each call draws over; cut to the terminal's width. Nothing when stderr is no terminal.
 void draw_progress_line(const std::string& text);
+bool fits_progress_line(const std::string& text);  // without being cut
 void end_progress_line();  // moves on to a fresh line if one is drawn
 
 int display_width(std::string_view utf8);  // columns: Han and full-width are 2, combining marks 0

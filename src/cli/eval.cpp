@@ -6,6 +6,7 @@
 
 #include "cli/console.h"
 #include "cli/loaded_model.h"
+#include "cli/options.h"
 #include "cli/program.h"
 #include "zhgpt/error.h"
 #include "zhgpt/trainer.h"
@@ -20,7 +21,7 @@ struct EvalArguments {
   std::vector<std::string> corpus;
   std::string which = "last";
   std::string device = "auto";
-  int threads = 0;
+  std::int64_t threads = 0;
 };
 
 // Columns line up by display width, whatever the language.
@@ -67,7 +68,7 @@ void add_eval(CLI::App& app, Action& action) {
   verb->add_option("CORPUS", a->corpus, tr(Msg::help_corpus_argument))->type_name("");
   verb->add_option("--from", a->which, tr(Msg::help_from))->type_name("last|best|epoch:N")->default_str(a->which)->group(tr(Msg::group_general));
   verb->add_option("--device", a->device, tr(Msg::help_device))->type_name("TEXT")->group(tr(Msg::group_general));
-  verb->add_option("--threads", a->threads, tr(Msg::help_threads))->type_name("N")->check(CLI::Range(0, 1024))->group(tr(Msg::group_general));
+  add_integer(*verb, "--threads", a->threads, 0, 1024, Msg::help_threads)->group(tr(Msg::group_general));
   verb->callback([a, &action] { action = [a] { return eval(*a); }; });
 }
 

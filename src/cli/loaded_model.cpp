@@ -22,12 +22,12 @@ Checkpoint open(const std::string& path, const std::string& which) {
 
 }  // namespace
 
-LoadedModel::LoadedModel(const std::string& directory_or_file, const std::string& which, const std::string& device,
-                         int threads, std::int64_t max_batch)
+LoadedModel::LoadedModel(const std::string& directory_or_file, const std::string& which,
+                         const std::string& device, std::int64_t threads, std::int64_t max_batch)
     : checkpoint(open(directory_or_file, which)),
       config(config_of(checkpoint)),
       vocab(Vocabulary::from_code_points(checkpoint.vocab())),
-      backend(make_backend(device, threads)),
+      backend(make_backend(device, static_cast<int>(threads))),
       model(std::make_unique<Gpt>(*backend, config.model, max_batch, Gpt::Purpose::inference)) {
   load_parameters(*model, checkpoint);
 }

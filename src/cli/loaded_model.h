@@ -1,6 +1,7 @@
 // A trained model taken from a run directory or a checkpoint, ready to be asked.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -13,8 +14,8 @@ namespace zhgpt::cli {
 
 struct LoadedModel {
   // Throws IoError when there is no such path, CheckpointError when nothing whole is there.
-  LoadedModel(const std::string& directory_or_file, const std::string& which, const std::string& device, int threads,
-              std::int64_t max_batch);
+  LoadedModel(const std::string& directory_or_file, const std::string& which, const std::string& device,
+              std::int64_t threads, std::int64_t max_batch);
 
   std::string normalized(const std::string& text) const;  // as the corpus was; throws DataError on invalid UTF-8
 

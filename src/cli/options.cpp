@@ -70,6 +70,11 @@ std::string field_text(const ConfigField& field, Config config) {
       [](auto* value) -> std::string { return to_text(*value); }, field.ref(config));
 }
 
+std::string first_long_name(const std::string& names) {  // "-n,--max-chars" -> "--max-chars"
+  const std::size_t begin = names.find("--");
+  return names.substr(begin, names.find(',', begin) - begin);
+}
+
 }  // namespace
 
 bool is_resumable_field(const ConfigField& field) {
@@ -138,6 +143,27 @@ Config ConfigOptions::resolve_over(const Config& saved, std::vector<std::string>
     if (before != after) changes->push_back(std::string(field.name) + ": " + before + " -> " + after);
   }
   return config;
+}
+
+CLI::Option* add_integer(CLI::App& app, const std::string& names, std::int64_t& value, std::int64_t lowest,
+                         std::int64_t highest, Msg help) {
+  const auto store = [name = first_long_name(names), lowest, highest, &value](const std::string& text) {
+    value = parse_integer(text, name);
+    if (value < lowest || value > highest)
+      throw ConfigError(tr(Msg::out_of_range, name, value, lowest, highest));
+  };
+  return app.add_option_function<std::string>(names, store, tr(help))
+      ->type_name("N")
+      ->default_str(to_text(value));
+}
+
+CLI::Option* add_real(CLI::App& app, const std::string& names, double& value, Msg help) {
+  const auto store = [name = first_long_name(names), &value](const std::string& text) {
+    value = parse_real(text, name);
+  };
+  return app.add_option_function<std::string>(names, store, tr(help))
+      ->type_name("X")
+      ->default_str(to_text(value));
 }
 
 }  // namespace zhgpt::cli

@@ -2,6 +2,7 @@
 // defaults < --preset < --config FILE.toml < ZHGPT_* environment < flags.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include "zhgpt/config.h"
+#include "zhgpt/messages.h"
 
 namespace zhgpt::cli {
 
@@ -34,5 +36,11 @@ class ConfigOptions {
 };
 
 bool is_resumable_field(const ConfigField& field);
+
+// Numbers that are no configuration. They are read and refused as all others here, in the user's language;
+// CLI11 would do it in English. The value holds the default; both throw ConfigError from within the parsing.
+CLI::Option* add_integer(CLI::App& app, const std::string& names, std::int64_t& value, std::int64_t lowest,
+                         std::int64_t highest, Msg help);
+CLI::Option* add_real(CLI::App& app, const std::string& names, double& value, Msg help);
 
 }  // namespace zhgpt::cli

@@ -65,19 +65,51 @@ void translate_help(CLI::App& app) {
 }
 
 // The first word that no option or verb took, with the nearest name that exists.
-std::string describe_extra(const CLI::App& app, const std::string& extra) {
+std::string describe_extra(const CLI::App& app, const CLI::App& verb, const std::string& extra) {
   std::vector<std::string> known;
   if (extra.starts_with("-")) {
-    for (const CLI::Option* option : app.get_options()) known.push_back("--" + option->get_single_name());
-  } else {
+    for (const CLI::App* at : {&app, &verb}) {
+      for (const CLI::Option* option : at->get_options()) {
+        for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+      }
+    }
+  } else if (&verb == &app) {
     for (const CLI::App* sub : app.get_subcommands({})) known.push_back(sub->get_name());
   }
   const std::string nearest = nearest_name(extra.substr(0, extra.find('=')), known);
   return nearest.empty() ? tr(Msg::unexpected_argument, extra) : tr(Msg::unexpected_argument_hint, extra, nearest);
 }
 
-int usage_error(const std::string& text, const std::string& verb) {
-  std::cerr << tr(Msg::error_prefix) << text << "\n" << tr(Msg::see_help, verb.empty() ? "zhgpt" : "zhgpt " + verb) << "\n";
+// What CLI11 refused, of which it gives but an English sentence. Since numbers are read elsewhere, three
+// kinds are left, and each shows in the options or in the arguments.
+std::string describe_misuse(const CLI::App& app, const CLI::App& verb,
+                            const std::vector<std::string>& arguments) {
+  for (const CLI::App* at : {&app, &verb}) {
+    for (const CLI::Option* option : at->get_options()) {
+      const bool is_flag = option->get_expected_max() == 0;
+      if (!is_flag && option->count() > static_cast<std::size_t>(option->get_expected_max())) {
+        return tr(Msg::flag_repeated, option->get_name());
+      }
+    }
+  }
+  const auto find = [&](const std::string& name) {
+    const CLI::Option* option = verb.get_option_no_throw(name);
+    return option ? option : app.get_option_no_throw(name);
+  };
+  for (const std::string& argument : arguments) {
+    const std::string name = argument.substr(0, argument.find('='));
+    const CLI::Option* option = find(name);
+    if (option && option->get_expected_max() == 0 && name != argument) return tr(Msg::flag_with_value, name);
+  }
+  const std::string last = arguments.back().substr(0, arguments.back().find('='));
+  const CLI::Option* option = find(last);
+  return tr(Msg::flag_without_value, last, option ? option->get_type_name() : "");
+}
+
+int usage_error(const std::string& text, const CLI::App& verb) {
+  const CLI::App* app = verb.get_parent();
+  std::cerr << tr(Msg::error_prefix) << text << "\n"
+            << tr(Msg::see_help, (app ? app->get_name() + " " : "") + verb.get_name()) << "\n";
   return static_cast<int>(ExitCode::config);
 }
 
@@ -98,31 +130,35 @@ int parse_and_run(int argc, char** argv) {
   for (CLI::App* sub : app.get_subcommands({})) {
     translate_help(*sub);
     sub->allow_extras();
+    for (CLI::Option* option : sub->get_options()) {
+      if (option->get_expected_max() == 0) option->disable_flag_override();  // no --json=false
+    }
   }
   app.allow_extras();
+  app.require_subcommand(0, 1);  // after a verb, another one's name is an argument
+  const auto verb = [&app]() -> const CLI::App& {
+    const auto subs = app.get_subcommands();
+    return subs.empty() ? app : *subs.front();
+  };
 
   std::vector<std::string> arguments = flags_with_dashes(argc, argv);
   if (arguments.empty()) {
     std::cerr << app.help();
     return static_cast<int>(ExitCode::config);
   }
-  std::reverse(arguments.begin(), arguments.end());  // the order that CLI11 wants
   try {
-    app.parse(std::move(arguments));
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // the order that CLI11 wants
   } catch (const CLI::Success& wanted) {  // --help, --version
     return app.exit(wanted, std::cout, std::cerr);
-  } catch (const CLI::ParseError& error) {
-    const auto subs = app.get_subcommands();
-    return usage_error(tr(Msg::bad_usage, error.what()), subs.empty() ? "" : subs.front()->get_name());
+  } catch (const CLI::ParseError&) {
+    return usage_error(describe_misuse(app, verb(), arguments), verb());
   }
   if (!lang.empty() && lang != "zh" && lang != "en") {
-    return usage_error(tr(Msg::not_a_choice, "lang", lang, "zh|en"), "");
+    return usage_error(tr(Msg::not_a_choice, "lang", lang, "zh|en"), app);
   }
-  const auto subs = app.get_subcommands();
-  const CLI::App& at = subs.empty() ? app : *subs.front();
   std::vector<std::string> extras = app.remaining(true);
   std::erase(extras, "--");  // the mark that ends the flags is no argument
-  if (!extras.empty()) return usage_error(describe_extra(at, extras.front()), subs.empty() ? "" : at.get_name());
+  if (!extras.empty()) return usage_error(describe_extra(app, verb(), extras.front()), verb());
   if (!action) {
     std::cerr << app.help();
     return static_cast<int>(ExitCode::config);

@@ -36,7 +36,9 @@ void RunView::on_step(const StepReport& r, bool log_line) {
          scientific(r.learning_rate), fixed(static_cast<double>(r.state.grad_norm), 2), short_number(r.characters_per_s),
          short_duration(r.seconds_left));
   const std::string place = tr(Msg::progress_place, r.step, r.total_steps, fixed(r.epoch, 2));
-  draw_progress_line(place + " " + progress_bar(fraction, 10) + fixed(100 * fraction, 0) + "% " + numbers);
+  const std::string brief = fixed(100 * fraction, 0) + "% " + numbers;  // for the usual 80 columns
+  const std::string full = place + " " + progress_bar(fraction, 10) + brief;
+  draw_progress_line(fits_progress_line(full) ? full : brief);
   if (!log_line) return;
   if (!stderr_is_terminal()) std::cerr << place << " " << numbers << "\n";
   log_ << place << " " << numbers << std::endl;

@@ -3,10 +3,12 @@
 
 #include <filesystem>
 #include <iostream>
+#include <limits>
 #include <memory>
 
 #include "cli/console.h"
 #include "cli/loaded_model.h"
+#include "cli/options.h"
 #include "cli/program.h"
 #include "zhgpt/error.h"
 #include "zhgpt/sampler.h"
@@ -20,11 +22,12 @@ struct SampleArguments {
   std::string prompt;
   std::int64_t max_characters = 200;
   std::int64_t num_samples = 1;
+  std::int64_t seed = 1337;
   SamplingOptions options;
   bool greedy = false;
   bool no_interactive = false;
   std::string device = "auto";
-  int threads = 0;
+  std::int64_t threads = 0;
   CLI::Option* prompt_option = nullptr;
 };
 
@@ -90,6 +93,7 @@ int sample_interactively(LoadedModel& loaded, const SampleArguments& arguments) 
 
 int sample(SampleArguments arguments) {
   if (arguments.from_path.empty()) throw ConfigError(tr(Msg::no_run_given, "sample"));
+  arguments.options.seed = static_cast<std::uint64_t>(arguments.seed);
   if (arguments.greedy) arguments.options.temperature = 0;
   arguments.options.validate();
   LoadedModel loaded(arguments.from_path, arguments.which, arguments.device, arguments.threads, 1);
@@ -103,25 +107,28 @@ void add_sample(CLI::App& app, Action& action) {
   auto a = std::make_shared<SampleArguments>();
   CLI::App* verb = app.add_subcommand("sample", tr(Msg::help_sample));
   verb->add_option("DIR|FILE", a->from_path, tr(Msg::help_run_argument))->type_name("");
-  const auto add = [&](const char* name, auto& value, Msg help, const char* type) {
-    CLI::Option* option = verb->add_option(name, value, tr(help))->type_name(type)->group(tr(Msg::group_sampling));
-    option->capture_default_str();
-    return option;
-  };
-  a->prompt_option = add("-p,--prompt", a->prompt, Msg::help_prompt, "TEXT");
-  add("-n,--max-chars", a->max_characters, Msg::help_max_characters, "N")->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
-  add("--num-samples", a->num_samples, Msg::help_num_samples, "N")->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24));
-  add("--temperature,--temp", a->options.temperature, Msg::help_temperature, "X");
-  add("--top-k", a->options.top_k, Msg::help_top_k, "N");
-  add("--top-p", a->options.top_p, Msg::help_top_p, "X");
-  add("--min-p", a->options.min_p, Msg::help_min_p, "X");
-  add("--repeat-penalty", a->options.repeat_penalty, Msg::help_repeat_penalty, "X");
-  add("--seed", a->options.seed, Msg::help_seed, "N")->check(CLI::NonNegativeNumber);  // or -1 would wrap
-  verb->add_flag("--greedy", a->greedy, tr(Msg::help_greedy))->group(tr(Msg::group_sampling));
-  verb->add_flag("--no-interactive", a->no_interactive, tr(Msg::help_no_interactive))->group(tr(Msg::group_general));
-  verb->add_option("--from", a->which, tr(Msg::help_from))->type_name("last|best|epoch:N")->default_str(a->which)->group(tr(Msg::group_general));
-  verb->add_option("--device", a->device, tr(Msg::help_device))->type_name("TEXT")->group(tr(Msg::group_general));
-  verb->add_option("--threads", a->threads, tr(Msg::help_threads))->type_name("N")->check(CLI::Range(0, 1024))->group(tr(Msg::group_general));
+  SamplingOptions& o = a->options;
+  const std::string sampling = tr(Msg::group_sampling), general = tr(Msg::group_general);
+  a->prompt_option =
+      verb->add_option("-p,--prompt", a->prompt, tr(Msg::help_prompt))->type_name("TEXT")->group(sampling);
+  add_integer(*verb, "-n,--max-chars", a->max_characters, 1, std::int64_t{1} << 40, Msg::help_max_characters)
+      ->group(sampling);
+  add_integer(*verb, "--num-samples", a->num_samples, 1, 1 << 24, Msg::help_num_samples)->group(sampling);
+  add_real(*verb, "--temperature,--temp", o.temperature, Msg::help_temperature)->group(sampling);
+  add_integer(*verb, "--top-k", o.top_k, 0, 1'000'000'000, Msg::help_top_k)->group(sampling);
+  add_real(*verb, "--top-p", o.top_p, Msg::help_top_p)->group(sampling);
+  add_real(*verb, "--min-p", o.min_p, Msg::help_min_p)->group(sampling);
+  add_real(*verb, "--repeat-penalty", o.repeat_penalty, Msg::help_repeat_penalty)->group(sampling);
+  add_integer(*verb, "--seed", a->seed, 0, std::numeric_limits<std::int64_t>::max(), Msg::help_seed)
+      ->group(sampling);
+  verb->add_flag("--greedy", a->greedy, tr(Msg::help_greedy))->group(sampling);
+  verb->add_flag("--no-interactive", a->no_interactive, tr(Msg::help_no_interactive))->group(general);
+  verb->add_option("--from", a->which, tr(Msg::help_from))
+      ->type_name("last|best|epoch:N")
+      ->default_str(a->which)
+      ->group(general);
+  verb->add_option("--device", a->device, tr(Msg::help_device))->type_name("TEXT")->group(general);
+  add_integer(*verb, "--threads", a->threads, 0, 1024, Msg::help_threads)->group(general);
   verb->callback([a, &action] { action = [a] { return sample(*a); }; });
 }
 

@@ -47,15 +47,17 @@ void say_baselines(double val_loss, const Dataset& dataset, RunView& view) {
 
 }  // namespace
 
-bool has_checkpoints(const std::string& directory) { return zhgpt::has_checkpoints(directory); }
-
 std::string flags_for_longer(Trainer& trainer) {
   const TrainConfig& t = trainer.config().train;
   std::string flags;
-  if (t.max_iters > 0) flags = "--max-iters " + to_text(2 * std::max(t.max_iters, trainer.steps_done()));
+  const auto add = [&](const char* flag, std::int64_t value) {
+    if (!flags.empty()) flags += ' ';
+    flags.append(flag).append(" ").append(to_text(value));
+  };
+  if (t.max_iters > 0) add("--max-iters", 2 * std::max(t.max_iters, trainer.steps_done()));
   if (t.epochs > 0 || t.max_iters == 0) {
-    const auto epochs = static_cast<std::int64_t>(std::ceil(2 * trainer.epochs_after(trainer.steps_done())));
-    flags += (flags.empty() ? "" : " ") + std::string("--epochs ") + to_text(std::max<std::int64_t>(epochs, 2 * t.epochs));
+    const double epochs_done = trainer.epochs_after(trainer.steps_done());
+    add("--epochs", std::max(static_cast<std::int64_t>(std::ceil(2 * epochs_done)), 2 * t.epochs));
   }
   return flags;
 }

@@ -19,6 +19,4 @@ int run_training(Trainer& trainer, Dataset& dataset, const std::string& director
 // The flags that double a run's plan: "--epochs 20" or, for one limited by steps, "--max-iters 600".
 std::string flags_for_longer(Trainer& trainer);
 
-bool has_checkpoints(const std::string& directory);
-
 }  // namespace zhgpt::cli

@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/session.h"
+#include "train/run_directory.h"
 #include "zhgpt/error.h"
 
 namespace zhgpt::cli {
@@ -44,16 +45,17 @@ int train(const TrainArguments& arguments) {
   for (std::string* path : {&config.text.val_corpus, &config.text.vocab}) {
     if (!path->empty()) *path = fs::absolute(*path).lexically_normal().string();
   }
-  const auto backend = make_backend(config.train.device, static_cast<int>(config.train.threads));
+  const auto backend = make_backend(config.train.device, static_cast<int>(config.train.threads),
+                                    config.train.dtype == "tf32");
 
-  prepare_directory(arguments.out_dir);
-  const DirectoryLock lock(arguments.out_dir);
+  NewRunDirectory directory(arguments.out_dir);
   if (has_checkpoints(arguments.out_dir)) throw ConfigError(tr(Msg::run_exists, arguments.out_dir));
 
   Dataset dataset = read_corpus(config, arguments.out_dir);
   config.model.vocab_size = dataset.vocab.size();
   Trainer trainer(*backend, config, dataset);
   trainer.set_run_id(new_run_id());
+  directory.keep();
   return run_training(trainer, dataset, arguments.out_dir);
 }
 

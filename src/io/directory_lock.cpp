@@ -1,8 +1,9 @@
-// DirectoryLock: flock on DIR/run.lock. The lock belongs to the open file, so the kernel releases it when the process
-// ends, also by kill -9; the file itself stays and tells who had it last.
+// DirectoryLock: flock on DIR/run.lock. The lock belongs to the open file, so the kernel releases it when the
+// process ends, also by kill -9; only then the file stays, and stands in nobody's way.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cctype>
@@ -54,25 +55,44 @@ void remove_temporaries(const std::string& directory) {
   throw BusyError(tr(Msg::directory_busy, directory, holder.substr(0, space), holder.substr(space + 1, end - space - 1)));
 }
 
+bool is_named(int fd, const std::string& path) {
+  struct stat opened {};
+  struct stat named {};
+  return ::fstat(fd, &opened) == 0 && ::lstat(path.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
+
+FileDescriptor lock_file(const std::string& directory, const std::string& path) {
+  while (true) {
+    FileDescriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
+    if (!fd.is_open()) throw_io_error(path, "open", errno);
+    if (retry_interrupted([&] { return ::flock(fd.get(), LOCK_EX | LOCK_NB); }) != 0) {
+      if (errno == EWOULDBLOCK) throw_busy(directory, fd.get(), path);
+      throw_io_error(path, "flock", errno);
+    }
+    // A file that its owner removed between these two calls is locked, but keeps nobody out: the next one
+    // opens another.
+    if (is_named(fd.get(), path)) return fd;
+  }
+}
+
 }  // namespace
 
-DirectoryLock::DirectoryLock(const std::string& directory) {
-  const std::string path = directory + "/run.lock";
-  FileDescriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
-  if (!fd.is_open()) throw_io_error(path, "open", errno);
-  if (retry_interrupted([&] { return ::flock(fd.get(), LOCK_EX | LOCK_NB); }) != 0) {
-    if (errno == EWOULDBLOCK) throw_busy(directory, fd.get(), path);
-    throw_io_error(path, "flock", errno);
-  }
+DirectoryLock::DirectoryLock(const std::string& directory) : path_(directory + "/run.lock") {
+  FileDescriptor fd = lock_file(directory, path_);
   char host[256] = "";
   ::gethostname(host, sizeof host - 1);
   const std::string holder = std::to_string(::getpid()) + " " + host + "\n";
   // The text only helps a message; the lock holds without it, even on a full disk.
-  if (::ftruncate(fd.get(), 0) == 0 && ::pwrite(fd.get(), holder.data(), holder.size(), 0) < 0) ::ftruncate(fd.get(), 0);
+  [[maybe_unused]] const bool is_told =
+      ::ftruncate(fd.get(), 0) == 0 && ::pwrite(fd.get(), holder.data(), holder.size(), 0) >= 0;
   remove_temporaries(directory);
   fd_ = fd.release();
 }
 
-DirectoryLock::~DirectoryLock() { ::close(fd_); }
+DirectoryLock::~DirectoryLock() {
+  if (is_named(fd_, path_)) ::unlink(path_.c_str());  // while it is still locked
+  ::close(fd_);
+}
 
 }  // namespace zhgpt

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/arena.h"
+#include "zhgpt/bfloat16.h"
 #include "zhgpt/error.h"
 
 namespace zhgpt {
@@ -10,8 +11,12 @@ namespace {
 
 // Which dropout of the model a mask belongs to: part of the resume contract.
 constexpr std::uint32_t kEmbeddingSite = 0;
-constexpr std::uint32_t attention_site(std::int64_t layer) { return static_cast<std::uint32_t>(2 * layer + 1); }
-constexpr std::uint32_t mlp_site(std::int64_t layer) { return static_cast<std::uint32_t>(2 * layer + 2); }
+constexpr std::uint32_t attention_site(std::int64_t layer) {
+  return static_cast<std::uint32_t>(2 * layer + 1);
+}
+constexpr std::uint32_t mlp_site(std::int64_t layer) {
+  return static_cast<std::uint32_t>(2 * layer + 2);
+}
 
 Dropout at_site(Dropout dropout, std::uint32_t site) {
   dropout.site = site;
@@ -25,13 +30,17 @@ Gpt::Gpt(Backend& backend, const ModelConfig& config, std::int64_t max_batch, Pu
       config_((config.validate(), config)),
       max_batch_(max_batch),
       dtype_(dtype),
+      exact_(dtype == DType::bf16 ? DType::f32 : dtype),
       table_(config),
-      params_buffer_(backend.allocate(table_.flat_size() * dtype_bytes(dtype), "parameters")),
+      params_buffer_(backend.allocate(table_.flat_size() * dtype_bytes(exact_), "parameters")),
+      working_buffer_(dtype == DType::bf16
+                          ? backend.allocate(table_.flat_size() * dtype_bytes(dtype), "parameters in bf16")
+                          : Buffer()),
       grads_buffer_(purpose == Purpose::training
-                        ? backend.allocate(table_.flat_size() * dtype_bytes(dtype), "gradients")
+                        ? backend.allocate(table_.flat_size() * dtype_bytes(exact_), "gradients")
                         : Buffer()),
-      params_(table_, config, params_buffer_.data(), dtype),
-      grads_(table_, config, grads_buffer_.data(), dtype) {
+      params_(table_, config, working() ? working() : params(), params()),
+      grads_(table_, config, grads(), grads()) {
   allocate_activations(purpose);
 }
 
@@ -39,21 +48,22 @@ void Gpt::allocate_activations(Purpose purpose) {
   const bool training = purpose == Purpose::training;
   const std::int64_t N = max_batch_ * config_.block_size, C = config_.n_embd;
   // Without a backward pass a block's values are needed only until the next block has read them.
-  blocks_.resize(static_cast<std::size_t>(training ? config_.n_layer : std::min<std::int64_t>(config_.n_layer, 2)));
+  blocks_.resize(
+      static_cast<std::size_t>(training ? config_.n_layer : std::min<std::int64_t>(config_.n_layer, 2)));
 
   Arena arena;
   for (Tensor* ids : {&inputs_, &targets_}) arena.add(*ids, DType::i32, {N});
-  for (Tensor* rows : {&losses_, &mean_f_, &rstd_f_}) arena.add(*rows, dtype_, {N});
+  for (Tensor* rows : {&losses_, &mean_f_, &rstd_f_}) arena.add(*rows, exact_, {N});
   for (Tensor* wide : {&embedded_, &branch_, &ln_f_}) arena.add(*wide, dtype_, {N, C});
   arena.add(last_rows_, dtype_, {max_batch_, C});
   arena.add(logits_, dtype_, {max_batch_, config_.vocab_size});
   for (BlockActivations& a : blocks_) {
-    for (Tensor* rows : {&a.mean_1, &a.rstd_1, &a.mean_2, &a.rstd_2}) arena.add(*rows, dtype_, {N});
+    for (Tensor* rows : {&a.mean_1, &a.rstd_1, &a.mean_2, &a.rstd_2}) arena.add(*rows, exact_, {N});
     for (Tensor* wide : {&a.ln_1, &a.attention, &a.residual_1, &a.ln_2, &a.residual_2}) {
       arena.add(*wide, dtype_, {N, C});
     }
     arena.add(a.qkv, dtype_, {N, 3 * C});
-    arena.add(a.lse, dtype_, {N, config_.n_head});
+    arena.add(a.lse, exact_, {N, config_.n_head});
     arena.add(a.pre_gelu, dtype_, {N, 4 * C});
     arena.add(a.gelu, dtype_, {N, 4 * C});
   }
@@ -66,20 +76,41 @@ void Gpt::allocate_activations(Purpose purpose) {
 
 void Gpt::set_parameters(const std::vector<float>& flat_values) {
   if (static_cast<std::int64_t>(flat_values.size()) != table_.flat_size()) {
-    throw ConfigError("Gpt::set_parameters: got " + std::to_string(flat_values.size()) + " values, expected " +
-                      std::to_string(table_.flat_size()));
+    throw ConfigError("Gpt::set_parameters: got " + std::to_string(flat_values.size()) +
+                      " values, expected " + std::to_string(table_.flat_size()));
   }
-  if (dtype_ == DType::f64) {
+  if (exact_ == DType::f64) {
     const std::vector<double> wide(flat_values.begin(), flat_values.end());
     backend_.upload(params_buffer_.data(), wide.data(), params_buffer_.bytes());
   } else {
     backend_.upload(params_buffer_.data(), flat_values.data(), params_buffer_.bytes());
   }
+  parameters_changed();
 }
 
-Tensor Gpt::inputs(std::int64_t B, std::int64_t T) const { return inputs_.rows(0, B * T).reshaped({B, T}); }
-Tensor Gpt::targets(std::int64_t B, std::int64_t T) const { return targets_.rows(0, B * T).reshaped({B, T}); }
-Tensor Gpt::losses(std::int64_t B, std::int64_t T) const { return losses_.rows(0, B * T); }
+Tensor Gpt::working() const {
+  return working_buffer_.data() ? flat(working_buffer_, dtype_) : Tensor();
+}
+
+void Gpt::parameters_changed() {
+  if (!working()) return;
+  const auto size = static_cast<std::size_t>(table_.flat_size());
+  std::vector<float> values(size);
+  std::vector<std::uint16_t> rounded(size);
+  backend_.download(values.data(), params_buffer_.data(), params_buffer_.bytes());
+  std::transform(values.begin(), values.end(), rounded.begin(), bfloat16_bits);
+  backend_.upload(working_buffer_.data(), rounded.data(), working_buffer_.bytes());
+}
+
+Tensor Gpt::inputs(std::int64_t B, std::int64_t T) const {
+  return inputs_.rows(0, B * T).reshaped({B, T});
+}
+Tensor Gpt::targets(std::int64_t B, std::int64_t T) const {
+  return targets_.rows(0, B * T).reshaped({B, T});
+}
+Tensor Gpt::losses(std::int64_t B, std::int64_t T) const {
+  return losses_.rows(0, B * T);
+}
 
 void Gpt::forward(std::int64_t B, std::int64_t T, const Dropout& dropout) {
   const std::int64_t N = B * T, C = config_.n_embd, NH = config_.n_head, HS = config_.head_size();
@@ -103,8 +134,11 @@ void Gpt::forward(std::int64_t B, std::int64_t T, const Dropout& dropout) {
   for (std::int64_t l = 0; l < config_.n_layer; ++l) {
     const BlockTensors& p = params_.h[static_cast<std::size_t>(l)];
     BlockActivations& a = block(l);
-    backend_.run(LinearForward{
-        .out = rows(a.qkv), .pre_gelu = {}, .inp = rows(a.ln_1), .weight = p.attn_weight, .bias = p.attn_bias});
+    backend_.run(LinearForward{.out = rows(a.qkv),
+                               .pre_gelu = {},
+                               .inp = rows(a.ln_1),
+                               .weight = p.attn_weight,
+                               .bias = p.attn_bias});
     backend_.run(AttentionForward{.out = rows(a.attention).reshaped({B, T, NH, HS}),
                                   .lse = rows(a.lse).reshaped({B, NH, T}),
                                   .qkv = rows(a.qkv).reshaped({B, T, 3, NH, HS})});
@@ -127,8 +161,11 @@ void Gpt::forward(std::int64_t B, std::int64_t T, const Dropout& dropout) {
                                .inp = rows(a.ln_2),
                                .weight = p.fc_weight,
                                .bias = p.fc_bias});
-    backend_.run(LinearForward{
-        .out = rows(branch_), .pre_gelu = {}, .inp = rows(a.gelu), .weight = p.fc_proj_weight, .bias = p.fc_proj_bias});
+    backend_.run(LinearForward{.out = rows(branch_),
+                               .pre_gelu = {},
+                               .inp = rows(a.gelu),
+                               .weight = p.fc_proj_weight,
+                               .bias = p.fc_proj_bias});
 
     // The second residual goes on into the next block's first layernorm, or into the final one.
     const bool last = l + 1 == config_.n_layer;
@@ -196,14 +233,15 @@ void Gpt::backward(std::int64_t B, std::int64_t T, const Dropout& dropout) {
     dbranch = through_dropout(dresidual, at_site(dropout, attention_site(l)));
     backend_.run(LinearBackwardWeight{
         .dweight = g.proj_weight, .dbias = g.proj_bias, .dout = dbranch, .inp = rows(a.attention)});
-    backend_.run(LinearBackwardInput{.dinp = dnorm, .dout = dbranch, .weight = p.proj_weight, .pre_gelu = {}});
+    backend_.run(
+        LinearBackwardInput{.dinp = dnorm, .dout = dbranch, .weight = p.proj_weight, .pre_gelu = {}});
     backend_.run(AttentionBackward{.dqkv = dqkv.reshaped({B, T, 3, NH, HS}),
                                    .dout = dnorm.reshaped({B, T, NH, HS}),
                                    .out = rows(a.attention).reshaped({B, T, NH, HS}),
                                    .lse = rows(a.lse).reshaped({B, NH, T}),
                                    .qkv = rows(a.qkv).reshaped({B, T, 3, NH, HS})});
-    backend_.run(
-        LinearBackwardWeight{.dweight = g.attn_weight, .dbias = g.attn_bias, .dout = dqkv, .inp = rows(a.ln_1)});
+    backend_.run(LinearBackwardWeight{
+        .dweight = g.attn_weight, .dbias = g.attn_bias, .dout = dqkv, .inp = rows(a.ln_1)});
     backend_.run(LinearBackwardInput{.dinp = dnorm, .dout = dqkv, .weight = p.attn_weight, .pre_gelu = {}});
     backend_.run(LayerNormBackward{.dinp = dresidual,
                                    .dweight = g.ln_1_weight,

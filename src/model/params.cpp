@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::int64_t kAlignment = 64;  // elements: 256 bytes in f32, 128 in bf16
 
-std::string in_block(std::int64_t layer, const char* name) { return "h." + std::to_string(layer) + "." + name; }
+std::string in_block(std::int64_t layer, const char* name) {
+  return "h." + std::to_string(layer) + "." + name;
+}
 
 // Four normal numbers from one Philox block: G. Box, M. Muller, 1958.
 std::array<double, 4> normal_block(std::uint64_t seed, std::uint32_t tensor, std::uint64_t index) {
@@ -55,8 +57,10 @@ ParameterTable::ParameterTable(const ModelConfig& config) {
   add("ln_f.bias", {C}, 0);
 }
 
-void ParameterTable::add(std::string name, std::vector<std::int64_t> shape, double init_std, double init_value) {
-  ParameterSpec spec{.name = std::move(name), .shape = std::move(shape), .init_std = init_std, .init_value = init_value};
+void ParameterTable::add(std::string name, std::vector<std::int64_t> shape, double init_std,
+                         double init_value) {
+  ParameterSpec spec{
+      .name = std::move(name), .shape = std::move(shape), .init_std = init_std, .init_value = init_value};
   spec.weight_decay = spec.shape.size() > 1;
   spec.offset = flat_size_;
   spec.numel = 1;
@@ -85,7 +89,8 @@ std::vector<float> ParameterTable::initial_values(std::uint64_t seed) const {
     float* to = flat.data() + spec.offset;
     for (std::int64_t i = 0; i < spec.numel; i += 4) {
       std::array<double, 4> z{};
-      if (spec.init_std > 0) z = normal_block(seed, static_cast<std::uint32_t>(t), static_cast<std::uint64_t>(i / 4));
+      if (spec.init_std > 0)
+        z = normal_block(seed, static_cast<std::uint32_t>(t), static_cast<std::uint64_t>(i / 4));
       for (std::int64_t k = 0; k < 4 && i + k < spec.numel; ++k) {
         to[i + k] = static_cast<float>(spec.init_value + spec.init_std * z[static_cast<std::size_t>(k)]);
       }
@@ -94,12 +99,14 @@ std::vector<float> ParameterTable::initial_values(std::uint64_t seed) const {
   return flat;
 }
 
-GptTensors::GptTensors(const ParameterTable& table, const ModelConfig& config, void* flat, DType dtype) {
+GptTensors::GptTensors(const ParameterTable& table, const ModelConfig& config, const Tensor& products,
+                       const Tensor& norms) {
   const auto view = [&](const std::string& name) {
     const ParameterSpec& spec = table.find(name);
-    void* data = static_cast<char*>(flat) + spec.offset * dtype_bytes(dtype);
-    return spec.shape.size() == 1 ? Tensor(data, dtype, {spec.shape[0]})
-                                  : Tensor(data, dtype, {spec.shape[0], spec.shape[1]});
+    const Tensor& flat = name.find("ln_") == std::string::npos ? products : norms;
+    void* data = static_cast<char*>(flat.data) + spec.offset * dtype_bytes(flat.dtype);
+    return spec.shape.size() == 1 ? Tensor(data, flat.dtype, {spec.shape[0]})
+                                  : Tensor(data, flat.dtype, {spec.shape[0], spec.shape[1]});
   };
   wte = view("wte.weight");
   wpe = view("wpe.weight");

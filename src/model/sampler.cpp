@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "zhgpt/bfloat16.h"
+
 namespace zhgpt {
 
 void Generator::start(std::span<const std::int32_t> prompt, std::uint64_t sample) {
@@ -17,7 +19,13 @@ std::int32_t Generator::next(const SamplingOptions& options) {
   backend.upload(model_.inputs(1, T).data, tokens_.data() + (length - T), T * 4);
   const Tensor logits = model_.last_logits(1, T);
   logits_.resize(static_cast<std::size_t>(logits.numel()));
-  backend.download(logits_.data(), logits.data, logits.bytes());
+  if (logits.dtype == DType::bf16) {
+    std::vector<std::uint16_t> bits(logits_.size());
+    backend.download(bits.data(), logits.data, logits.bytes());
+    std::transform(bits.begin(), bits.end(), logits_.begin(), bfloat16_value);
+  } else {
+    backend.download(logits_.data(), logits.data, logits.bytes());
+  }
   const std::int32_t id =
       choose_token(logits_, tokens_, options, sample_, static_cast<std::uint64_t>(length));
   tokens_.push_back(id);

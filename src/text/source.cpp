@@ -12,11 +12,22 @@
 
 namespace zhgpt {
 
+void throw_cannot_open(const std::string& path, int error) {
+  switch (error) {
+    case ENOENT:
+      throw DataError(tr(Msg::io_not_found, path));
+    case EACCES:
+      throw DataError(tr(Msg::io_no_permission, path, "open"));
+    default:
+      throw DataError(tr(Msg::corpus_cannot_open, path, std::strerror(error)));
+  }
+}
+
 SourceReader::SourceReader(const Source& source) : source_(source) {
   if (source.spooled) return;
   // O_NONBLOCK: opening a FIFO that took the file's place must not wait for a writer.
   fd_ = open(source.name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd_ < 0) throw DataError(tr(Msg::corpus_cannot_open, source.name, std::strerror(errno)));
+  if (fd_ < 0) throw_cannot_open(source.name, errno);
   struct stat info {};
   if (fstat(fd_, &info) == 0 && S_ISREG(info.st_mode)) return;
   close(fd_);

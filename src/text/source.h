@@ -53,6 +53,9 @@ using BytesReadFunction = std::function<void(std::int64_t bytes)>;
 SourceList list_sources(const std::vector<std::string>& paths, const std::string& scratch_directory,
                         const BytesReadFunction& on_read = {});
 
+// The DataError for a path of the corpus that the system refused with `error`, an errno.
+[[noreturn]] void throw_cannot_open(const std::string& path, int error);
+
 // Natural order: runs of digits by value (p2 before p10), all else by bytes; equal ones by bytes. Never the
 // locale.
 bool natural_less(std::string_view a, std::string_view b);

@@ -60,8 +60,7 @@ std::string extension_of(const std::string& path) {
 
 struct stat stat_of(const std::string& path) {
   struct stat info {};
-  if (stat(path.c_str(), &info) != 0)
-    throw DataError(tr(Msg::corpus_cannot_open, path, std::strerror(errno)));
+  if (stat(path.c_str(), &info) != 0) throw_cannot_open(path, errno);
   return info;
 }
 
@@ -75,7 +74,7 @@ void collect(const std::string& directory, std::vector<FileId> above, std::vecto
   }
   above.push_back(id);
   DIR* stream = opendir(directory.c_str());
-  if (stream == nullptr) throw DataError(tr(Msg::corpus_cannot_open, directory, std::strerror(errno)));
+  if (stream == nullptr) throw_cannot_open(directory, errno);
   std::vector<std::string> names;
   while (const dirent* entry = readdir(stream)) {
     if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);

@@ -27,12 +27,14 @@ Optimizer::Optimizer(Gpt& model)
       m_buffer_(model.backend().allocate(model.params().bytes(), "Adam's first moments")),
       v_buffer_(model.backend().allocate(model.params().bytes(), "Adam's second moments")) {}
 
-void Optimizer::step(const TrainConfig& config, StepState* state) {
+void Optimizer::step(const TrainConfig& config, StepState* state, StepState* history,
+                     std::int64_t history_size) {
   Backend& backend = model_.backend();
   backend.run(GlobalNorm{.state = state, .grads = model_.grads(), .max_norm = config.grad_clip});
   backend.run(AdamW{.params = model_.params(),
                     .m = m(),
                     .v = v(),
+                    .working = model_.working(),
                     .grads = model_.grads(),
                     .n_decay = model_.table().n_decay(),
                     .beta1 = config.beta1,
@@ -40,7 +42,7 @@ void Optimizer::step(const TrainConfig& config, StepState* state) {
                     .eps = config.eps,
                     .weight_decay = config.weight_decay,
                     .state = state});
-  backend.run(AdvanceStep{.state = state});
+  backend.run(AdvanceStep{.state = state, .history = history, .history_size = history_size});
 }
 
 }  // namespace zhgpt

@@ -31,9 +31,12 @@ std::string padded(const char* prefix, std::int64_t number, std::size_t width) {
 bool has_form(std::string_view name, std::string_view prefix, std::size_t width) {
   if (!name.starts_with(prefix) || !name.ends_with(".bin")) return false;
   const std::string_view digits = name.substr(prefix.size(), name.size() - prefix.size() - 4);
-  return digits.size() >= width && std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return digits.size() >= width &&
+         std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
-bool is_checkpoint_name(std::string_view name) { return has_form(name, "epoch_", 6) || has_form(name, "step_", 8); }
+bool is_checkpoint_name(std::string_view name) {
+  return has_form(name, "epoch_", 6) || has_form(name, "step_", 8);
+}
 
 std::string read_pointer(const std::string& path) {
   std::string name = fs::exists(path) ? read_text_file(path, 4096) : "";
@@ -45,6 +48,20 @@ std::int64_t number_after(std::string_view line, std::string_view head) {
   std::int64_t value = -1;
   if (line.starts_with(head)) std::from_chars(line.data() + head.size(), line.data() + line.size(), value);
   return value;
+}
+
+// Step and name of every file with our names whose header carries this run's id, the newest first.
+std::vector<std::pair<std::int64_t, std::string>> checkpoints_of(const std::string& directory,
+                                                                 const RunId& run) {
+  std::vector<std::pair<std::int64_t, std::string>> found;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+    const std::string name = entry.path().filename().string();
+    if (!is_checkpoint_name(name)) continue;
+    const auto header = peek_checkpoint(entry.path().string());
+    if (header && header->run_id == run) found.emplace_back(header->step, name);
+  }
+  std::sort(found.rbegin(), found.rend());
+  return found;
 }
 
 // Rewrites a log without the lines for which `drop` holds.
@@ -63,14 +80,48 @@ void filter_lines(const std::string& path, const std::function<bool(std::string_
 
 }  // namespace
 
-std::string epoch_file_name(std::int64_t epoch) { return padded("epoch_", epoch, 6); }
-std::string step_file_name(std::int64_t step) { return padded("step_", step, 8); }
-std::string sample_heading(std::int64_t step) { return std::string(kSampleHeading) + std::to_string(step) + "\n"; }
-std::string json_number(double value) { return std::isfinite(value) ? to_text(value) : "null"; }
+std::string epoch_file_name(std::int64_t epoch) {
+  return padded("epoch_", epoch, 6);
+}
+std::string step_file_name(std::int64_t step) {
+  return padded("step_", step, 8);
+}
+std::string sample_heading(std::int64_t step) {
+  return std::string(kSampleHeading) + std::to_string(step) + "\n";
+}
+std::string json_number(double value) {
+  return std::isfinite(value) ? to_text(value) : "null";
+}
+
+NewRunDirectory::MissingDirectories::MissingDirectories(const std::string& directory) {
+  std::error_code ignored;
+  fs::path path = fs::absolute(directory, ignored);
+  for (; !path.empty() && !fs::exists(path, ignored); path = path.parent_path()) paths.push_back(path);
+}
+
+NewRunDirectory::MissingDirectories::~MissingDirectories() {
+  std::error_code ignored;
+  for (const std::string& path : paths) fs::remove(path, ignored);
+}
+
+NewRunDirectory::NewRunDirectory(const std::string& directory) : missing_(directory) {
+  prepare_directory(directory);
+  lock_.emplace(directory);
+  for (const char* name : {"vocab.json", "corpus.tokens"}) {
+    const std::string path = directory + "/" + name;
+    if (!fs::exists(path)) made_files_.push_back(path);
+  }
+}
+
+NewRunDirectory::~NewRunDirectory() {
+  std::error_code ignored;
+  for (const std::string& path : made_files_) fs::remove(path, ignored);  // still under the lock
+}
 
 void cut_logs_after(const std::string& directory, std::int64_t step) {
-  filter_lines(directory + "/metrics.jsonl",
-               [&](std::string_view line) { return number_after(line, kMetricsHead) > step || !line.ends_with("}\n"); });
+  filter_lines(directory + "/metrics.jsonl", [&](std::string_view line) {
+    return number_after(line, kMetricsHead) > step || !line.ends_with("}\n");
+  });
   bool dropping = false;
   filter_lines(directory + "/samples.txt", [&](std::string_view line) {
     if (line.starts_with(kSampleHeading)) dropping = number_after(line, kSampleHeading) > step;
@@ -78,20 +129,40 @@ void cut_logs_after(const std::string& directory, std::int64_t step) {
   });
 }
 
+std::string checkpoint_at(const std::string& directory, const RunId& run, std::int64_t step) {
+  for (const auto& [found, name] : checkpoints_of(directory, run)) {
+    if (found == step) return name;
+  }
+  return "";
+}
+
+std::int64_t set_aside_after(const std::string& directory, const RunId& run, std::int64_t step) {
+  std::int64_t moved = 0;
+  for (const auto& [found, name] : checkpoints_of(directory, run)) {
+    if (found <= step) break;
+    const std::string path = directory + "/" + name;
+    fs::rename(path, path + ".old");
+    ++moved;
+  }
+  return moved;
+}
+
+void write_pointer(const std::string& directory, const char* pointer, const std::string& name) {
+  const std::string path = directory + "/" + pointer;
+  if (name.empty()) {
+    fs::remove(path);
+  } else {
+    write_text_file(path, name + "\n");
+  }
+}
+
 void remove_old_checkpoints(const std::string& directory, const RunId& run, std::int64_t keep_last) noexcept {
   try {
     const std::string best = read_pointer(directory + "/best");
-    std::vector<std::pair<std::int64_t, std::string>> ours;
-    for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
-      const std::string name = entry.path().filename().string();
-      if (name == best || !is_checkpoint_name(name)) continue;
-      const auto header = peek_checkpoint(entry.path().string());
-      if (header && header->run_id == run) ours.emplace_back(header->step, name);
-    }
-    std::sort(ours.rbegin(), ours.rend());
-    for (std::size_t i = static_cast<std::size_t>(keep_last); i < ours.size(); ++i) {
+    std::int64_t kept = 0;
+    for (const auto& [step, name] : checkpoints_of(directory, run)) {
       std::error_code ignored;
-      fs::remove(directory + "/" + ours[i].second, ignored);
+      if (name != best && ++kept > keep_last) fs::remove(directory + "/" + name, ignored);
     }
   } catch (const std::exception&) {
   }

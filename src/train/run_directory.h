@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "zhgpt/atomic_file.h"
 #include "zhgpt/checkpoint.h"
 
 namespace zhgpt {
@@ -13,8 +16,39 @@ std::string step_file_name(std::int64_t step);    // step_00000500.bin
 std::string sample_heading(std::int64_t step);    // the line above a sample in samples.txt
 std::string json_number(double value);            // null when it is not finite
 
+// A directory on its way to being a new run's: created, proven writable, locked. Unless `keep` is called, all
+// that a start makes there is removed again, the directories too, so that one that fails leaves nothing
+// behind.
+class NewRunDirectory {
+ public:
+  explicit NewRunDirectory(const std::string& directory);  // throws IoError, BusyError
+  ~NewRunDirectory();
+  void keep() { made_files_.clear(); }
+
+ private:
+  struct MissingDirectories {
+    explicit MissingDirectories(const std::string& directory);
+    ~MissingDirectories();           // removes those that are there by now, and empty
+    std::vector<std::string> paths;  // innermost first
+  };
+  MissingDirectories missing_;
+  std::optional<DirectoryLock> lock_;
+  std::vector<std::string> made_files_;  // paths
+};
+
 // Removes what metrics.jsonl and samples.txt say of steps after `step`: a run resumed there says it again.
 void cut_logs_after(const std::string& directory, std::int64_t step);
+
+// The checkpoint of this run that was saved after `step` steps: its name in the directory, "" when there is
+// none.
+std::string checkpoint_at(const std::string& directory, const RunId& run, std::int64_t step);
+
+// Renames the checkpoints of this run that come after `step` to NAME.old: a run that goes back there has
+// other events from then on, and they are no part of it. Returns how many.
+std::int64_t set_aside_after(const std::string& directory, const RunId& run, std::int64_t step);
+
+// Makes `latest` or `best` name a file; "" removes the pointer.
+void write_pointer(const std::string& directory, const char* pointer, const std::string& name);
 
 // Keeps the newest `keep_last` checkpoints of this run and the one that `best` names. Touches only files with our
 // names whose header carries this run's id. Never throws: an old checkpoint too many is no failure.

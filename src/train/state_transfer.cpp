@@ -16,13 +16,15 @@ char* at(Tensor flat, const ParameterSpec& spec) {
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text = "(";
-  for (std::size_t axis = 0; axis < shape.size(); ++axis) text += (axis ? ", " : "") + std::to_string(shape[axis]);
+  for (std::size_t axis = 0; axis < shape.size(); ++axis)
+    text += (axis ? ", " : "") + std::to_string(shape[axis]);
   return text + ")";
 }
 
 }  // namespace
 
-void append_tensors(Snapshot& snapshot, Backend& backend, const ParameterTable& table, SectionKind kind, Tensor flat) {
+void append_tensors(Snapshot& snapshot, Backend& backend, const ParameterTable& table, SectionKind kind,
+                    Tensor flat) {
   for (const ParameterSpec& spec : table.specs()) {
     const char* data = at(flat, spec);
     snapshot.tensors.push_back(
@@ -33,11 +35,13 @@ void append_tensors(Snapshot& snapshot, Backend& backend, const ParameterTable& 
   }
 }
 
-void require_tensors(const Checkpoint& from, const ParameterTable& table, std::initializer_list<SectionKind> kinds) {
+void require_tensors(const Checkpoint& from, const ParameterTable& table,
+                     std::initializer_list<SectionKind> kinds) {
   for (SectionKind kind : kinds) {
     std::size_t present = 0;
     for (const TensorInfo& info : from.tensors()) present += info.kind == kind;
-    if (present == 0 && kind != SectionKind::parameter) throw CheckpointError(tr(Msg::no_optimizer_state, from.path()));
+    if (present == 0 && kind != SectionKind::parameter)
+      throw CheckpointError(tr(Msg::no_optimizer_state, from.path()));
     for (const ParameterSpec& spec : table.specs()) {
       const auto it = std::find_if(from.tensors().begin(), from.tensors().end(), [&](const TensorInfo& info) {
         return info.kind == kind && info.name == spec.name;
@@ -45,7 +49,8 @@ void require_tensors(const Checkpoint& from, const ParameterTable& table, std::i
       if (it == from.tensors().end()) throw CheckpointError(tr(Msg::tensor_missing, from.path(), spec.name));
       if (it->dtype != DType::f32 || it->shape != spec.shape) {
         throw CheckpointError(tr(Msg::tensor_mismatch, from.path(), spec.name,
-                                 dtype_name(it->dtype) + shape_text(it->shape), "f32" + shape_text(spec.shape)));
+                                 dtype_name(it->dtype) + shape_text(it->shape),
+                                 "f32" + shape_text(spec.shape)));
       }
     }
     if (present != table.specs().size()) {
@@ -54,7 +59,8 @@ void require_tensors(const Checkpoint& from, const ParameterTable& table, std::i
   }
 }
 
-void read_tensors(const Checkpoint& from, Backend& backend, const ParameterTable& table, SectionKind kind, Tensor flat) {
+void read_tensors(const Checkpoint& from, Backend& backend, const ParameterTable& table, SectionKind kind,
+                  Tensor flat) {
   std::vector<std::byte> staging;
   for (const ParameterSpec& spec : table.specs()) {
     staging.resize(static_cast<std::size_t>(spec.numel * dtype_bytes(flat.dtype)));

@@ -11,11 +11,22 @@ namespace zhgpt {
 namespace {
 
 constexpr std::int64_t kFewestStepsBetweenEpochs = 50;
+constexpr std::int64_t kRates = 4096;  // learning rates that are on the device at a time
 
 DataOrder order_of(const Config& config, const Dataset& dataset) {
   const std::int64_t T = config.model.block_size;
   if (dataset.train.count <= T) throw DataError(tr(Msg::corpus_too_short, dataset.train.count, T + 1, T));
-  return {.seed = static_cast<std::uint64_t>(config.train.seed), .n_tokens = dataset.train.count, .block_size = T};
+  return {.seed = static_cast<std::uint64_t>(config.train.seed),
+          .n_tokens = dataset.train.count,
+          .block_size = T};
+}
+
+// "auto" is bf16 where the device has it.
+DType training_dtype(const Backend& backend, const std::string& dtype) {
+  if (dtype == "auto") return backend.computes_in(DType::bf16) ? DType::bf16 : DType::f32;
+  if (dtype != "bf16") return DType::f32;
+  if (!backend.computes_in(DType::bf16)) throw ConfigError(tr(Msg::no_bf16_here, backend.name()));
+  return DType::bf16;
 }
 
 }  // namespace
@@ -32,13 +43,20 @@ std::int64_t planned_steps(const TrainConfig& config, const DataOrder& order) {
 
 Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset)
     : backend_(backend), config_(config), dataset_(dataset), order_(order_of(config, dataset)) {
-  model_ = std::make_unique<Gpt>(backend, config.model, config.train.batch_size, Gpt::Purpose::training);
+  model_ = std::make_unique<Gpt>(backend, config.model, config.train.batch_size, Gpt::Purpose::training,
+                                 training_dtype(backend, config.train.dtype));
   optimizer_ = std::make_unique<Optimizer>(*model_);
   state_buffer_ = backend.allocate(sizeof(StepState), "the step's state");
   const Tensor tokens = dataset.train.tensor();
   train_tokens_buffer_ = backend.allocate(tokens.bytes(), "training text");
   backend.upload(train_tokens_buffer_.data(), tokens.data, tokens.bytes());
   total_steps_ = planned_steps(config.train, order_);
+  history_buffer_ =
+      backend.allocate(kHistory * static_cast<std::int64_t>(sizeof(StepState)), "the steps' history");
+  rates_buffer_ = backend.allocate(kRates * 4, "learning rates");
+  history_readback_ = backend.make_readback(history_buffer_.bytes());
+  finished_.reserve(static_cast<std::size_t>(kHistory));
+  recorded_step_ = backend.record([this] { run_step(); });
 
   model_->set_parameters(model_->table().initial_values(order_.seed));
   upload_state({.seed = order_.seed});
@@ -56,7 +74,9 @@ Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset, const
 std::int64_t Trainer::samples_per_step() const {
   return config_.train.batch_size * config_.train.gradient_accumulation_steps;
 }
-std::int64_t Trainer::epoch_after(std::int64_t steps) const { return order_.epoch_of(steps * samples_per_step()); }
+std::int64_t Trainer::epoch_after(std::int64_t steps) const {
+  return order_.epoch_of(steps * samples_per_step());
+}
 double Trainer::epochs_after(std::int64_t steps) const {
   return static_cast<double>(steps * samples_per_step()) / static_cast<double>(order_.n_windows());
 }
@@ -67,11 +87,14 @@ bool Trainer::at_epoch_boundary() const {
   return steps_done_ > 0 && epoch_after(steps_done_) / group > epoch_after(steps_done_ - 1) / group;
 }
 
-bool Trainer::has_validation() const { return dataset_.val.count > 1; }
+bool Trainer::has_validation() const {
+  return dataset_.val.count > 1;
+}
 
 void Trainer::upload_state(const StepState& state) {
   backend_.upload(device_state(), &state, sizeof state);
-  steps_done_ = state.step;
+  steps_done_ = steps_seen_ = steps_read_ = state.step;
+  upload_learning_rates();
 }
 
 StepState Trainer::state() const {
@@ -81,13 +104,50 @@ StepState Trainer::state() const {
 }
 
 void Trainer::step() {
+  if (steps_done_ % kRates == 0) upload_learning_rates();
+  recorded_step_->replay();
+  ++steps_done_;
+}
+
+// Those of the kRates steps around the next one.
+void Trainer::upload_learning_rates() {
+  std::vector<float> rates(static_cast<std::size_t>(kRates));
+  const std::int64_t first = steps_done_ / kRates * kRates;
+  for (std::int64_t i = 0; i < kRates; ++i) {
+    rates[static_cast<std::size_t>(i)] =
+        static_cast<float>(learning_rate_at(config_.train, first + i, total_steps_));
+  }
+  backend_.upload(rates_buffer_.data(), rates.data(), rates_buffer_.bytes());
+}
+
+std::span<const StepState> Trainer::finished_steps(bool wait) {
+  finished_.clear();
+  while (steps_seen_ < steps_done_) {
+    if (steps_read_ == steps_seen_) {
+      history_readback_->start(history_buffer_.data());
+      steps_read_ = steps_done_;
+    }
+    if (!wait && !history_readback_->ready()) break;
+    take_history();
+  }
+  return finished_;
+}
+
+void Trainer::take_history() {
+  const auto* history = static_cast<const StepState*>(history_readback_->wait());
+  for (; steps_seen_ < steps_read_; ++steps_seen_) finished_.push_back(history[steps_seen_ % kHistory]);
+}
+
+// What a step puts on the device: the same operations with the same operands every time.
+void Trainer::run_step() {
   const TrainConfig& t = config_.train;
-  const std::int64_t B = t.batch_size, T = config_.model.block_size, micro_steps = t.gradient_accumulation_steps;
+  const std::int64_t B = t.batch_size, T = config_.model.block_size,
+                     micro_steps = t.gradient_accumulation_steps;
   const double scale = 1.0 / static_cast<double>(B * T * micro_steps);  // every target counts the same
   const Tensor tokens(train_tokens_buffer_.data(), dataset_.train.dtype, {dataset_.train.count});
 
-  const auto learning_rate = static_cast<float>(current_learning_rate());
-  backend_.upload(&device_state()->learning_rate, &learning_rate, sizeof learning_rate);
+  backend_.run(
+      BeginStep{.state = device_state(), .rates = Tensor(rates_buffer_.data(), DType::f32, {kRates})});
   backend_.zero(model_->grads().data, model_->grads().bytes());
   for (std::int64_t micro = 0; micro < micro_steps; ++micro) {
     backend_.run(GatherBatch{.inputs = model_->inputs(B, T),
@@ -106,8 +166,7 @@ void Trainer::step() {
     backend_.run(AccumulateLoss{
         .state = device_state(), .losses = model_->losses(B, T), .scale = scale, .first = micro == 0});
   }
-  optimizer_->step(t, device_state());
-  ++steps_done_;
+  optimizer_->step(t, device_state(), static_cast<StepState*>(history_buffer_.data()), kHistory);
 }
 
 double Trainer::evaluate(std::int64_t max_batches) {
@@ -120,8 +179,9 @@ EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const Token
                                  std::int64_t max_windows) {
   Backend& backend = model.backend();
   const std::int64_t T = model.config().block_size;
-  const std::int64_t whole = (tokens.count - 1) / T;             // windows of T targets
-  const std::int64_t tail = whole ? 0 : tokens.count - 1;        // a text shorter than one window is one short window
+  const std::int64_t whole = (tokens.count - 1) / T;  // windows of T targets
+  const std::int64_t tail =
+      whole ? 0 : tokens.count - 1;  // a text shorter than one window is one short window
   const std::int64_t windows = whole ? whole : 1;
   const std::int64_t used = max_windows > 0 ? std::min(max_windows, windows) : windows;
   const std::int64_t length = whole ? T : tail;
@@ -136,7 +196,8 @@ EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const Token
     backend.upload(model.targets(B, width).data, targets.data(), B * width * 4);
     model.evaluate(B, width);
     backend.download(losses.data(), model.losses(B, width).data, B * width * 4);
-    for (std::int64_t i = 0; i < B * width; ++i) sum += static_cast<double>(losses[static_cast<std::size_t>(i)]);
+    for (std::int64_t i = 0; i < B * width; ++i)
+      sum += static_cast<double>(losses[static_cast<std::size_t>(i)]);
     result.tokens += B * width;
   };
   const auto gather = [&](std::int64_t start, std::int64_t width) {
@@ -218,6 +279,7 @@ void Trainer::restore(const Checkpoint& from) {
   read_tensors(from, backend_, model_->table(), SectionKind::parameter, model_->params());
   read_tensors(from, backend_, model_->table(), SectionKind::adam_m, optimizer_->m());
   read_tensors(from, backend_, model_->table(), SectionKind::adam_v, optimizer_->v());
+  model_->parameters_changed();
   upload_state(s);
 }
 
@@ -232,6 +294,7 @@ Config config_of(const Checkpoint& checkpoint) {
 void load_parameters(Gpt& model, const Checkpoint& from) {
   require_tensors(from, model.table(), {SectionKind::parameter});
   read_tensors(from, model.backend(), model.table(), SectionKind::parameter, model.params());
+  model.parameters_changed();
 }
 
 }  // namespace zhgpt

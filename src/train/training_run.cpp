@@ -17,21 +17,53 @@ namespace {
 constexpr std::int64_t kEvaluationBatches = 200;
 constexpr std::int64_t kSampleCharacters = 80;
 constexpr std::int64_t kSkippedInARowAreDiverged = 5;
+// A GPU works through steps that wait in line; so many keep it busy, and few enough are in line when a run is
+// stopped.
+constexpr std::int64_t kMostStepsAhead = 8;
 
-double seconds(std::chrono::steady_clock::duration d) { return std::chrono::duration<double>(d).count(); }
+double seconds(std::chrono::steady_clock::duration d) {
+  return std::chrono::duration<double>(d).count();
+}
 
-bool is_multiple(std::int64_t step, std::int64_t interval) { return interval > 0 && step % interval == 0; }
+bool is_multiple(std::int64_t step, std::int64_t interval) {
+  return interval > 0 && step % interval == 0;
+}
+
+// Whether the file is the state that reached the best loss, and not one of the same step in other events.
+bool holds_best(const std::string& path, const EvaluationState& e) {
+  try {
+    const Checkpoint checkpoint = Checkpoint::open(path);
+    return checkpoint.progress().get_integer("best_step") == e.best_step &&
+           checkpoint.progress().get_real("best_val_loss") == e.best_val_loss;
+  } catch (const Error&) {
+    return false;
+  }
+}
 
 }  // namespace
 
 TrainingRun::TrainingRun(Trainer& trainer, std::string directory, RunObserver& observer)
     : trainer_(trainer), directory_(std::move(directory)), observer_(observer) {
   write_text_file(directory_ + "/config.toml", trainer_.config().to_key_values().to_string());
-  first_step_ = last_logged_step_ = trainer_.steps_done();
+  first_step_ = last_logged_step_ = last_seen_step_ = trainer_.steps_done();
   cut_logs_after(directory_, first_step_);
+  point_at_the_past();
 }
 
 TrainingRun::~TrainingRun() = default;
+
+// The directory as it would be had the run never gone beyond this step.
+void TrainingRun::point_at_the_past() {
+  const RunId& run = trainer_.run_id();
+  const EvaluationState& e = trainer_.evaluations();
+  const std::int64_t moved = set_aside_after(directory_, run, first_step_);
+  if (moved > 0) observer_.on_note(tr(Msg::went_back, first_step_, moved, directory_));
+  write_pointer(directory_, "latest", checkpoint_at(directory_, run, first_step_));
+  std::string best = checkpoint_at(directory_, run, e.best_step);
+  if (!best.empty() && !holds_best(directory_ + "/" + best, e)) best.clear();
+  write_pointer(directory_, "best", best);
+  if (best.empty() && e.best_step >= 0) observer_.on_note(tr(Msg::best_is_gone, e.best_step, directory_));
+}
 
 TrainingRun::Outcome TrainingRun::run(const std::atomic<int>& signal) {
   const TrainConfig& config = trainer_.config().train;
@@ -39,35 +71,51 @@ TrainingRun::Outcome TrainingRun::run(const std::atomic<int>& signal) {
   Outcome outcome = Outcome::finished;
   while (trainer_.steps_done() < trainer_.total_steps()) {
     const EvaluationState& evaluations = trainer_.evaluations();
-    if (config.patience > 0 && evaluations.without_improvement >= config.patience) outcome = Outcome::patience;
-    if (config.max_time > 0 && seconds(Clock::now() - started_) >= config.max_time) outcome = Outcome::time_up;
+    if (config.patience > 0 && evaluations.without_improvement >= config.patience)
+      outcome = Outcome::patience;
+    if (config.max_time > 0 && seconds(Clock::now() - started_) >= config.max_time)
+      outcome = Outcome::time_up;
     if (signal.load() != 0) outcome = Outcome::signalled;
     if (outcome != Outcome::finished) break;
 
     trainer_.step();
-    const StepState state = trainer_.state();
+    const std::int64_t step = trainer_.steps_done();
+    const bool last = step == trainer_.total_steps();
+    const bool epoch = trainer_.at_epoch_boundary();
+    const bool evaluate_now = config.eval_interval > 0 ? is_multiple(step, config.eval_interval) : epoch;
+    const bool sample_now =
+        config.sample_interval > 0 ? is_multiple(step, config.sample_interval) : evaluate_now;
+    const bool save_now = epoch || is_multiple(step, config.save_interval);
+    const bool pause = last || evaluate_now || sample_now || save_now;
+    look_at_finished_steps(pause || step - last_seen_step_ >= kMostStepsAhead);
+    if (!pause) continue;
+
+    const auto paused_from = Clock::now();
+    if ((evaluate_now || last) && trainer_.has_validation()) evaluate(evaluate_now);
+    if (sample_now) sample();
+    if (save_now || new_best_) save(epoch);
+    paused_s_ += seconds(Clock::now() - paused_from);
+  }
+  look_at_finished_steps(true);
+  if (last_saved_step_ != trainer_.steps_done()) save(false);
+  return outcome;
+}
+
+// Reports and logs the steps that the device has done meanwhile, or all that were begun.
+void TrainingRun::look_at_finished_steps(bool wait) {
+  for (const StepState& state : trainer_.finished_steps(wait)) {
+    last_seen_step_ = state.step;
+    train_loss_ = static_cast<double>(state.loss);
     if (state.skipped_in_a_row >= kSkippedInARowAreDiverged) {
       throw DivergedError(tr(Msg::diverged, state.skipped_in_a_row, state.step, directory_));
     }
     if (state.skipped_in_a_row > 0) observer_.on_note(tr(Msg::step_skipped, state.step));
-
-    const bool last = state.step == trainer_.total_steps();
-    const bool epoch = trainer_.at_epoch_boundary();
-    const bool log_line = is_multiple(state.step, config.log_interval) || last;
+    const bool log_line =
+        is_multiple(state.step, trainer_.config().train.log_interval) || state.step == trainer_.total_steps();
     const StepReport now = report(state);
     observer_.on_step(now, log_line);
     if (log_line) log_metrics(now);
-
-    const auto paused_from = Clock::now();
-    const bool evaluate_now = config.eval_interval > 0 ? is_multiple(state.step, config.eval_interval) : epoch;
-    if ((evaluate_now || last) && trainer_.has_validation()) evaluate(state, evaluate_now);
-    const bool sample_now = config.sample_interval > 0 ? is_multiple(state.step, config.sample_interval) : evaluate_now;
-    if (sample_now) sample();
-    if (epoch || is_multiple(state.step, config.save_interval) || new_best_) save(epoch);
-    paused_s_ += seconds(Clock::now() - paused_from);
   }
-  if (last_saved_step_ != trainer_.steps_done()) save(false);
-  return outcome;
 }
 
 StepReport TrainingRun::report(const StepState& state) const {
@@ -78,8 +126,8 @@ StepReport TrainingRun::report(const StepState& state) const {
   r.state = state;
   r.learning_rate = static_cast<double>(state.learning_rate);
   const double elapsed = seconds(Clock::now() - last_log_) - paused_s_;
-  r.characters_per_s =
-      static_cast<double>((state.step - last_logged_step_) * trainer_.tokens_per_step()) / std::max(elapsed, 1e-9);
+  r.characters_per_s = static_cast<double>((state.step - last_logged_step_) * trainer_.tokens_per_step()) /
+                       std::max(elapsed, 1e-9);
   const double a_step = seconds(Clock::now() - started_) / static_cast<double>(state.step - first_step_);
   r.seconds_left = a_step * static_cast<double>(r.total_steps - r.step);
   const double max_time = trainer_.config().train.max_time;
@@ -98,10 +146,10 @@ void TrainingRun::log_metrics(const StepReport& r) {
   paused_s_ = 0;
 }
 
-void TrainingRun::evaluate(const StepState& state, bool counts_for_patience) {
+void TrainingRun::evaluate(bool counts_for_patience) {
   EvaluationState& e = trainer_.evaluations();
-  EvaluationReport r{.step = state.step, .epoch = trainer_.epochs_after(state.step)};
-  r.train_loss = static_cast<double>(state.loss);
+  EvaluationReport r{.step = trainer_.steps_done(), .epoch = trainer_.epochs_after(trainer_.steps_done())};
+  r.train_loss = train_loss_;
   r.val_loss = trainer_.evaluate(kEvaluationBatches);
   r.is_best = r.val_loss < e.best_val_loss;
   e.last_step = r.step;
@@ -142,8 +190,8 @@ void TrainingRun::save(bool is_epoch) {
   const std::string name = is_epoch ? epoch_file_name(trainer_.epoch_after(step)) : step_file_name(step);
   last_checkpoint_ = directory_ + "/" + name;
   save_checkpoint(last_checkpoint_, trainer_.snapshot(), true);
-  write_text_file(directory_ + "/latest", name + "\n");
-  if (new_best_) write_text_file(directory_ + "/best", name + "\n");
+  write_pointer(directory_, "latest", name);
+  if (new_best_) write_pointer(directory_, "best", name);
   new_best_ = false;
   last_saved_step_ = step;
   observer_.on_saved(last_checkpoint_);

@@ -56,14 +56,13 @@ class Journey : public testing::Test {
   TempDirectory temp_;
 };
 
-// Names of what differs between an earlier look at a directory and now; the lock names its last owner and
-// may.
+// Names of what differs between an earlier look at a directory and now.
 inline std::vector<std::string> changes(std::map<std::string, std::string> before,
                                         const std::string& directory) {
   std::vector<std::string> names;
   for (const auto& [name, bytes] : contents(directory)) {
     const auto found = before.find(name);
-    if (name != "run.lock" && (found == before.end() || found->second != bytes)) names.push_back(name);
+    if (found == before.end() || found->second != bytes) names.push_back(name);
     before.erase(name);
   }
   for (const auto& [name, bytes] : before) names.push_back(name);

@@ -1,6 +1,7 @@
 #include "cli/process.h"
 
 #include <fcntl.h>
+#include <pty.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -75,16 +76,25 @@ Process::Process(const Invocation& invocation) {
     ::close(ends[0]);
     child_out = ends[1];
   }
+  int child_err = err_;
+  if (invocation.terminal_columns > 0) {
+    const winsize size{24, static_cast<unsigned short>(invocation.terminal_columns), 0, 0};
+    if (::openpty(&terminal_, &child_err, nullptr, nullptr, &size) != 0) throw std::runtime_error("openpty");
+    ::fcntl(terminal_, F_SETFD, FD_CLOEXEC);
+    ::fcntl(terminal_, F_SETFL, O_NONBLOCK);
+  }
   pid_ = ::fork();
   if (pid_ == 0) {
     ::dup2(in, 0);
     ::dup2(child_out, 1);
-    ::dup2(err_, 2);
+    ::dup2(child_err, 2);
+    if (child_err != err_) ::close(child_err);
     if (::chdir(invocation.directory.c_str()) == 0) ::execve(argv[0], argv.data(), envp.data());
     ::_exit(127);
   }
   ::close(in);
   if (child_out != out_) ::close(child_out);
+  if (child_err != err_) ::close(child_err);
   if (pid_ < 0) throw std::runtime_error("fork");
 }
 
@@ -93,7 +103,7 @@ Process::~Process() {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, &status_, 0);
   }
-  for (const int fd : {out_, err_, pipe_}) {
+  for (const int fd : {out_, err_, pipe_, terminal_}) {
     if (fd >= 0) ::close(fd);
   }
 }
@@ -102,7 +112,14 @@ void Process::send(int signal) const {
   ::kill(pid_, signal);
 }
 
+void Process::read_terminal() {
+  char bytes[4096];
+  for (ssize_t n; terminal_ >= 0 && (n = ::read(terminal_, bytes, sizeof bytes)) > 0;)
+    on_terminal_.append(bytes, static_cast<std::size_t>(n));
+}
+
 bool Process::has_ended() {
+  read_terminal();
   if (!ended_ && ::waitpid(pid_, &status_, WNOHANG) == pid_) ended_ = true;
   return ended_;
 }
@@ -136,7 +153,8 @@ ProcessResult Process::wait() {
   if (WIFEXITED(status_)) result.exit_code = WEXITSTATUS(status_);
   if (WIFSIGNALED(status_)) result.signal = WTERMSIG(status_);
   result.out = take_memory_file(out_);
-  result.err = take_memory_file(err_);
+  read_terminal();
+  result.err = terminal_ < 0 ? take_memory_file(err_) : on_terminal_;
   return result;
 }
 

@@ -1,7 +1,7 @@
 // The built program as its users meet it: arguments, environment, standard streams, signals, exit code.
 //
-// Streams are files in memory, so nothing blocks on a full pipe. Every wait has a deadline: a program that
-// hangs is killed and reported, it never hangs the tests.
+// Streams are files in memory, so nothing blocks on a full pipe; a terminal is emptied while waiting. Every
+// wait has a deadline: a program that hangs is killed and reported, it never hangs the tests.
 #pragma once
 
 #include <sys/types.h>
@@ -22,6 +22,7 @@ struct Invocation {
   std::string stdin_text = {};
   bool stdin_is_open_pipe = false;  // never a byte and never an end, until the Process is gone
   bool stdout_is_closed_pipe = false;
+  int terminal_columns = 0;  // above 0: stderr is a terminal of this width
 };
 
 struct ProcessResult {
@@ -45,9 +46,11 @@ class Process {
 
  private:
   bool has_ended();
+  void read_terminal();
 
   pid_t pid_ = -1;
-  int out_ = -1, err_ = -1, pipe_ = -1;
+  int out_ = -1, err_ = -1, pipe_ = -1, terminal_ = -1;
+  std::string on_terminal_;
   bool ended_ = false;
   int status_ = 0;
 };

@@ -174,6 +174,84 @@ INSTANTIATE_TEST_SUITE_P(
             "ChineseByFlag", {"train", "CORPUS", "--lang", "zh", "--n-head", "0"}, "n_head = 0 超出范围"}),
     test_name);
 
+struct Misuse {
+  std::vector<std::string> arguments;
+  std::string english, chinese;  // the first line on stderr, after "zhgpt: "
+};
+
+// Also of what the parser refuses by itself, every word is this program's and in the user's language.
+TEST(Flags, MisuseIsToldInTheLanguageOfTheUser) {
+  const Misuse misuses[] = {
+      {{"train", "x", "--n-layr", "3"},
+       "Unknown argument: --n-layr. Did you mean --n-layer?",
+       "未知参数：--n-layr。您是不是想写 --n-layer？"},
+      {{"train", "x", "--lagn", "zh"},
+       "Unknown argument: --lagn. Did you mean --lang?",
+       "未知参数：--lagn。您是不是想写 --lang？"},
+      {{"train", "x", "--CORPU", "y"}, "Unknown argument: --CORPU", "未知参数：--CORPU"},
+      {{"trian", "x", "--n-layer", "3"},
+       "Unknown argument: trian. Did you mean train?",
+       "未知参数：trian。您是不是想写 train？"},
+      {{"train", "x", "--n-layer", "3", "--batch_size"},
+       "--batch-size needs a value: --batch-size N",
+       "--batch-size 后面缺少值，应写作：--batch-size N"},
+      {{"train", "x", "-o"}, "-o needs a value: -o DIR", "-o 后面缺少值，应写作：-o DIR"},
+      {{"resume", "x", "--corpus"},
+       "--corpus needs a value: --corpus PATH",
+       "--corpus 后面缺少值，应写作：--corpus PATH"},
+      {{"doctor", "--lang"}, "--lang needs a value: --lang zh|en", "--lang 后面缺少值，应写作：--lang zh|en"},
+      {{"train", "x", "--seed", "1", "--seed=2"},
+       "--seed was given more than once.",
+       "--seed 给出了不止一次。"},
+      {{"train", "-o", "x", "--out-dir", "y"},
+       "--out-dir was given more than once.",
+       "--out-dir 给出了不止一次。"},
+      {{"inspect", "x", "--json=maybe"}, "--json takes no value.", "--json 后面不带值。"},
+      {{"sample", "x", "--greedy=1"}, "--greedy takes no value.", "--greedy 后面不带值。"},
+      {{"sample", "x", "--top-k", "many"},
+       "--top-k: \"many\" is not a whole number.",
+       "--top-k：“many”不是整数。"},
+      {{"sample", "x", "-n", "０"},
+       "--max-chars: \"０\" is not a whole number.",
+       "--max-chars：“０”不是整数。"},
+      {{"sample", "x", "--temp", "1e999"},
+       "--temperature: \"1e999\" is not a finite number.",
+       "--temperature：“1e999”不是有限的数。"},
+      {{"sample", "x", "--num-samples", "0"},
+       "--num-samples = 0 is out of range: allowed is 1 to 16777216.",
+       "--num-samples = 0 超出范围：允许 1 到 16777216。"},
+      {{"sample", "x", "--seed=-1"},
+       "--seed = -1 is out of range: allowed is 0 to 9223372036854775807.",
+       "--seed = -1 超出范围：允许 0 到 9223372036854775807。"},
+      {{"eval", "x", "y", "--threads", "1025"},
+       "--threads = 1025 is out of range: allowed is 0 to 1024.",
+       "--threads = 1025 超出范围：允许 0 到 1024。"},
+  };
+  for (const Misuse& misuse : misuses) {
+    for (const bool is_chinese : {false, true}) {
+      const char* locale = is_chinese ? "zh_CN.UTF-8" : "C.UTF-8";
+      const ProcessResult result =
+          run_program({.arguments = misuse.arguments, .environment = {{"LC_ALL", locale}}});
+      EXPECT_EQ(result.exit_code, 2) << misuse.english;
+      EXPECT_EQ(result.err.substr(0, result.err.find('\n')),
+                is_chinese ? "zhgpt：" + misuse.chinese : "zhgpt: " + misuse.english);
+    }
+  }
+}
+
+TEST(Flags, AMissingCorpusIsToldInTheLanguageOfTheUser) {
+  const TempDirectory work;
+  const ProcessResult result =
+      run_program({.arguments = {"train", "/none.txt", "--lang=zh"}, .directory = work.path().string()});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(result.err, "zhgpt：/none.txt：文件或目录不存在。请检查路径。\n");
+}
+
+TEST(Flags, AVerbsNameAfterAVerbIsAnArgument) {
+  const ProcessResult result = run_program({.arguments = {"train", "resume", "-o", "/dev/null/none"}});
+  EXPECT_NE(result.err.find("/dev/null/none"), std::string::npos) << result.err;
+}
+
 const std::vector<std::string> kTiny = {"--n-head=2", "--n-embd=16", "--block-size=16", "--max-iters=1"};
 
 std::string trained_config(std::vector<std::string> flags, const TempDirectory& dir,

@@ -237,8 +237,23 @@ TEST_F(Journey, BadCorporaAreRefused) {
                                   : name == std::string("empty.txt") ? "empty"
                                                                      : name))
         << result.err;
-    EXPECT_FALSE(fs::exists(run("config.toml"))) << name;
+    EXPECT_FALSE(fs::exists(run())) << name;
   }
+}
+
+TEST_F(Journey, AFailedStartLeavesWhatWasThereAndNothingElse) {
+  write_file(file("short.txt"), "天地");  // refused only when corpus.tokens and vocab.json have been written
+  fs::create_directories(file("there"));
+  write_file(file("there/notes.txt"), "the user's");
+  const auto before = contents(file(""));
+  for (const char* name : {"short.txt", "none.txt"}) {
+    for (const char* directory : {"new/of/three", "new/", "there"}) {
+      EXPECT_EQ(call({"train", file(name), "-o", file(directory)}).exit_code, 3);
+      EXPECT_EQ(changes(before, file("")), std::vector<std::string>()) << name << " in " << directory;
+    }
+  }
+  EXPECT_EQ(call({"resume", file("there")}).exit_code, 4);
+  EXPECT_EQ(changes(before, file("")), std::vector<std::string>());
 }
 
 TEST_F(Journey, ClosedStdoutIsAnErrorNotACrash) {

@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "io/sample.h"
@@ -218,6 +220,27 @@ TEST(DirectoryLock, OneOwnerNamedToOthersUntilItEndsHoweverItEnds) {
   EXPECT_EQ(busy_error(dir.path()), "");  // and released by the destructor
   ::close(ready[0]);
   ::close(ready[1]);
+}
+
+// The file goes with its lock, so one may open it just before it goes and lock what nobody else will ever
+// open.
+TEST(DirectoryLock, LeavesNoFileAndYetHasOneOwnerAtATime) {
+  TempDirectory dir;
+  const auto own_often = [&] {
+    for (int owned = 0; owned < 500;) {
+      try {
+        const DirectoryLock lock(dir.path());
+        ++owned;
+        EXPECT_TRUE(std::filesystem::create_directory(dir.file("owned"))) << "two owners";
+        std::filesystem::remove(dir.file("owned"));
+      } catch (const BusyError&) {
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back(own_often);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(dir.names(), std::vector<std::string>());
 }
 
 TEST(DirectoryLock, SweepsTemporariesOfOursAndNothingElse) {

@@ -164,7 +164,7 @@ TEST_F(Hostile, RecordFieldsNameTheirRule) {
 
 // Shape, length and the offsets behind it agree with each other, but not with the file.
 TEST_F(Hostile, ASectionLargerThanTheFileIsRefused) {
-  const Layout::Record& last = Layout(good_).records.back();
+  const Layout::Record last = Layout(good_).records.back();
   Bytes file = good_;
   put(file, last.dims_at, 8, std::uint64_t{1} << 40);
   put(file, last.length_at, 8, (std::uint64_t{1} << 40) * 12);

@@ -14,8 +14,7 @@ std::string bug(const std::string& marker) {
 }
 using Race = FaultTest;
 
-// ---- races: seen by the race variant under every order
-// ------------------------------------------------------
+// ---- races: seen by the race variant under every order ----------------------------------------------------
 
 // The block sum of device.cuh without its first barrier.
 __global__ void missing_barrier_kernel(float* out) {
@@ -75,6 +74,23 @@ TEST_F(Race, MissingBarrierBeforeABufferIsRefilled) {
         RUN_KERNEL((LaunchShape{1, 64}), refill_kernel, data_);
       },
       {"refill_kernel", "race, ", bug("refilled"), bug("still being read")});
+}
+
+// The writer is ordered after the readers of its own warp only.
+__global__ void many_readers_kernel(float* out) {
+  ZHGPT_SHARED(float, cell, [1]);
+  if (threadIdx.x == 0) cell[0] = 1.f;
+  __syncthreads();             // written
+  out[threadIdx.x] = cell[0];  // BUG: read by all
+  __syncwarp();
+  if (threadIdx.x == blockDim.x - 1) cell[0] = 2.f;  // BUG: written after one warp
+}
+TEST_F(Race, WriteAfterReadsOfManyWarps) {
+  expect_fault(
+      [&] {
+        RUN_KERNEL((LaunchShape{1, 128}), many_readers_kernel, data_);
+      },
+      {"many_readers_kernel", "race, ", bug("read by all"), bug("written after one warp")});
 }
 
 __global__ void write_write_kernel(float* out) {

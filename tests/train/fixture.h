@@ -10,6 +10,7 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,10 +44,10 @@ inline std::string contents(const std::string& path) {
 
 inline TokenArray token_array(const std::vector<std::int32_t>& ids) {
   const std::vector<std::uint16_t> narrow(ids.begin(), ids.end());
-  TokenArray tokens{.dtype = DType::u16, .count = static_cast<std::int64_t>(ids.size()), .bytes = {}};
-  tokens.bytes.resize(narrow.size() * 2);
-  std::memcpy(tokens.bytes.data(), narrow.data(), tokens.bytes.size());
-  return tokens;
+  const auto bytes = std::as_bytes(std::span(narrow));
+  return {.dtype = DType::u16,
+          .count = static_cast<std::int64_t>(ids.size()),
+          .bytes = {bytes.begin(), bytes.end()}};
 }
 
 // Ids that look like text from afar: each depends on the one before, with surprises, so that there is something to learn.

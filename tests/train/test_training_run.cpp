@@ -22,9 +22,9 @@ struct Recorder : RunObserver {
   void on_evaluation(const EvaluationReport& report) override { evaluations.push_back(report); }
   void on_saved(const std::string& path) override { saved.push_back(path); }
   void on_sample(const std::string&) override { ++samples; }
-  void on_note(const std::string&) override {}
+  void on_note(const std::string& text) override { notes.push_back(text); }
   std::vector<EvaluationReport> evaluations;
-  std::vector<std::string> saved;
+  std::vector<std::string> saved, notes;
   int samples = 0;
   std::int64_t stop_at = -1;
   std::atomic<int>* signal = nullptr;
@@ -61,7 +61,13 @@ class Run : public ::testing::Test {
   }
   void resume(const std::string& which = "last") {
     kit_.reset();
-    kit_.emplace(open_run_checkpoint(directory_.path(), which), text());
+    const bool is_file = which.ends_with(".bin");
+    kit_.emplace(open_run_checkpoint(is_file ? file(which) : directory_.path(), which), text());
+  }
+  // As if the evaluation after `step` steps had found a loss that no other one will reach.
+  void best_shall_be_at(std::int64_t step) {
+    (*kit_)->evaluations().best_val_loss = 0;
+    (*kit_)->evaluations().best_step = step;
   }
   std::set<std::string> names() const {
     std::set<std::string> names;
@@ -114,8 +120,8 @@ TEST_F(Run, RotationKeepsTheNewestAndTheBestAndTouchesNothingElse) {
   config_.train.save_interval = 4;
   config_.train.max_iters = 36;
   make();
-  (*kit_)->evaluations().best_val_loss = 0;  // what `best` names stays the best
-  write_text_file(file("best"), "step_00000004.bin\n");
+  best_shall_be_at(4);
+  EXPECT_EQ(run(4), Outcome::signalled);
   EXPECT_EQ(run(), Outcome::finished);
   EXPECT_EQ(checkpoints(), (std::set<std::string>{"step_00000002.bin", "step_00000003.bin", "step_00000004.bin",
                                                   "step_00000032.bin", "step_00000036.bin"}));
@@ -142,6 +148,62 @@ TEST_F(Run, AResumedRunSaysWhatAnUninterruptedOneWouldHaveSaid) {
   EXPECT_EQ(run(), Outcome::finished);
   EXPECT_EQ(test::contents(file("samples.txt")), samples);
   EXPECT_EQ((*kit_)->history(), history);
+}
+
+// What comes after the state that a run goes back to is another course of events: neither `last`, `latest`
+// nor `best` may lead there, nor may the rotation prefer it to what is saved now.
+TEST_F(Run, GoingBackSetsTheAbandonedCheckpointsAside) {
+  config_.train.keep_last = 2;
+  make();
+  best_shall_be_at(20);
+  EXPECT_EQ(run(20), Outcome::signalled);
+  EXPECT_EQ(run(), Outcome::finished);
+  ASSERT_EQ(checkpoints(),
+            (std::set<std::string>{"step_00000020.bin", "step_00000030.bin", "step_00000040.bin"}));
+  resume("step_00000020.bin");
+  EXPECT_EQ(run(25), Outcome::signalled);
+  EXPECT_EQ(checkpoints(), (std::set<std::string>{"step_00000020.bin", "step_00000025.bin"}));
+  EXPECT_TRUE(names().contains("step_00000030.bin.old") && names().contains("step_00000040.bin.old"));
+  EXPECT_EQ(Checkpoint::open(file("step_00000040.bin.old")).step(), 40);
+  ASSERT_EQ(recorder_.notes.size(), 1u);
+  EXPECT_NE(recorder_.notes[0].find(".bin.old"), std::string::npos) << recorder_.notes[0];
+  EXPECT_EQ(pointer("latest"), "step_00000025.bin");
+  EXPECT_EQ(pointer("best"), "step_00000020.bin");
+  EXPECT_EQ(open_run_checkpoint(directory_.path(), "last").step(), 25);
+}
+
+TEST_F(Run, GoingBackPointsBestAtTheBestUntilThen) {
+  config_.train.keep_last = 10;
+  make();
+  best_shall_be_at(10);
+  EXPECT_EQ(run(), Outcome::finished);
+  write_text_file(file("best"), "step_00000040.bin\n");  // as if the run had become better after all
+  resume("step_00000020.bin");
+  {
+    const TrainingRun back(**kit_, directory_.path(), recorder_);
+    EXPECT_EQ(pointer("best"), "step_00000010.bin");
+    EXPECT_EQ(pointer("latest"), "step_00000020.bin");
+  }
+  // A file of that step, but of other events: it is not what the loss was measured on.
+  (*kit_)->evaluations().best_val_loss = 0.5;
+  recorder_.notes.clear();
+  const TrainingRun elsewhere(**kit_, directory_.path(), recorder_);
+  EXPECT_FALSE(names().contains("best"));
+  EXPECT_EQ(recorder_.notes.size(), 1u);
+}
+
+TEST_F(Run, GoingBackSaysWhenTheBestUntilThenIsGone) {
+  config_.train.keep_last = 10;
+  make();
+  best_shall_be_at(10);
+  EXPECT_EQ(run(), Outcome::finished);
+  fs::remove(file("step_00000010.bin"));
+  resume("step_00000020.bin");
+  EXPECT_EQ(run(), Outcome::finished);
+  ASSERT_EQ(recorder_.notes.size(), 2u);
+  EXPECT_NE(recorder_.notes[1].find("step 10"), std::string::npos) << recorder_.notes[1];
+  EXPECT_FALSE(names().contains("best"));
+  EXPECT_THROW(open_run_checkpoint(directory_.path(), "best"), CheckpointError);
 }
 
 TEST_F(Run, PatienceCountsEvaluationsAlsoAcrossAResume) {
