@@ -146,6 +146,8 @@ inline void __threadfence_block() {}
 // ---- arithmetic -------------------------------------------------------------------------------------------
 // The host's functions are exact where the device approximates: compare with tolerances.
 
+using std::isfinite;
+using std::isnan;
 using std::max;
 using std::min;
 
