@@ -10,9 +10,11 @@ namespace {
 struct Case {
   Index B, T, NH, HS;
 };
-// Small and odd; head sizes 16, 32, 64, 100; lengths that cross the block of queries.
-const Case kCases[] = {{1, 1, 1, 1},   {3, 7, 5, 4},     {2, 64, 1, 16},
-                       {1, 65, 2, 32}, {1, 130, 1, 100}, {1, 200, 2, 64}};
+// Small and odd; head sizes that fill a tile and such that do not, multiples of 8 and not; lengths around the
+// blocks of 16 to 128 queries.
+const Case kCases[] = {{1, 1, 1, 1},    {3, 7, 5, 4},    {2, 64, 1, 16},  {1, 65, 2, 32},  {1, 130, 1, 100},
+                       {1, 200, 2, 64}, {1, 5, 2, 7},    {2, 33, 1, 24},  {1, 127, 1, 33}, {1, 96, 1, 96},
+                       {1, 70, 1, 128}, {1, 129, 1, 40}, {1, 63, 1, 112}, {1, 37, 1, 160}};
 
 class Attention : public OnDevice {
  protected:

@@ -1,0 +1,45 @@
+// What the attention kernels share: where a head lies in memory, what a pass costs, and the plain kernels,
+// which take any head size up to 256 and any address.
+#pragma once
+
+#include "cuda/launch.cuh"
+#include "cuda/ops.h"
+
+namespace zhgpt::cuda {
+
+constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
+
+// The heads of (B, T, NH, HS) and (B, T, 3, NH, HS), numbered b NH + h.
+struct Heads {
+  std::int64_t B, T, NH, HS;
+  explicit Heads(const Tensor& out) : B(out.dim(0)), T(out.dim(1)), NH(out.dim(2)), HS(out.dim(3)) {}
+
+  __host__ __device__ std::int64_t count() const { return B * NH; }
+  __host__ __device__ std::int64_t channels() const { return NH * HS; }
+  // Elements from a row to the next, and offset of the first row of a head; q, k, v lie channels() apart.
+  __host__ __device__ std::int64_t out_stride() const { return channels(); }
+  __host__ __device__ std::int64_t qkv_stride() const { return 3 * channels(); }
+  __device__ std::int64_t in_out(std::int64_t head) const {
+    return head / NH * T * out_stride() + head % NH * HS;
+  }
+  __device__ std::int64_t in_qkv(std::int64_t head) const {
+    return head / NH * T * qkv_stride() + head % NH * HS;
+  }
+  __host__ __device__ float scale() const { return 1.f / sqrtf(static_cast<float>(HS)); }
+
+  // Of `products` of (T, T) with (T, HS), the hidden half left out, and `rows` reads or writes of (T, HS).
+  Cost cost(double products, double rows, std::size_t element_bytes) const {
+    const auto of_heads = static_cast<double>(count()), t = static_cast<double>(T),
+               hs = static_cast<double>(HS);
+    return {.flops = of_heads * products * t * (t + 1) * hs,
+            .bytes = of_heads * t * (rows * hs * static_cast<double>(element_bytes) + sizeof(float))};
+  }
+};
+
+// Causal attention on ordinary arithmetic, for T = float and bf16; defined in attention_f32.cu.
+template <class T>
+void attention_forward_plain(Context& context, const AttentionForward& op);
+template <class T>
+void attention_backward_plain(Context& context, const AttentionBackward& op);
+
+}  // namespace zhgpt::cuda
