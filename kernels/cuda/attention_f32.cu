@@ -45,7 +45,7 @@ struct Tile {
 
   // Rows `first` and on of a head into shared memory; what lies beyond T or HS is zero.
   template <bool kVector, class T>
-  __device__ static void load(float* tile, const T* head, std::int64_t stride, std::int64_t first,
+  __device__ static void load(float* tile, const T* head, std::int64_t stride, int first,
                               const Heads& heads) {
     constexpr int kStep = kVector ? 4 : 1;
 #pragma unroll 2
@@ -61,8 +61,8 @@ struct Tile {
     }
   }
   template <bool kVector, class T>
-  __device__ static void store(T* head, std::int64_t stride, std::int64_t first, const Heads& heads,
-                               const Sums& sums, const float (&factor)[kPer]) {
+  __device__ static void store(T* head, std::int64_t stride, int first, const Heads& heads, const Sums& sums,
+                               const float (&factor)[kPer]) {
 #pragma unroll
     for (int i = 0; i < kPer; ++i) {
       if (first + row(i) >= heads.T) continue;
@@ -160,9 +160,10 @@ __global__ void __launch_bounds__(kThreads, 2)
   using Tile = Tile<kHeadSize>;
   SharedArena arena;
   float *q = Tile::take(arena), *kv = Tile::take(arena), *p = Tile::take_scores(arena);
-  const std::int64_t head = blockIdx.x / static_cast<unsigned>(tiles), stride = heads.qkv_stride();
+  const int head = static_cast<int>(blockIdx.x / static_cast<unsigned>(tiles));
+  const std::int64_t stride = heads.qkv_stride();
   const int tile = tiles - 1 - static_cast<int>(blockIdx.x % static_cast<unsigned>(tiles));
-  const std::int64_t first = static_cast<std::int64_t>(tile) * Tile::kRows;
+  const int first = tile * Tile::kRows;
   const T* q_head = qkv + heads.in_qkv(head);
   const T *k_head = q_head + heads.channels(), *v_head = k_head + heads.channels();
   const float scale = heads.scale() * kLog2E;
@@ -173,7 +174,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   for (int i = 0; i < Tile::kPer; ++i) most[i] = -INFINITY, total[i] = 0;
   Tile::template load<kVector>(q, q_head, stride, first, heads);
   for (int of_keys = 0; of_keys <= tile; ++of_keys) {
-    const std::int64_t first_key = static_cast<std::int64_t>(of_keys) * Tile::kRows;
+    const int first_key = of_keys * Tile::kRows;
     Tile::template load<kVector>(kv, k_head, stride, first_key, heads);
     __syncthreads();  // q and the keys are there
     typename Tile::Scores scores;
@@ -207,9 +208,9 @@ __global__ void __launch_bounds__(kThreads, 2)
   for (int i = 0; i < Tile::kPer; ++i) {
     total[i] = Tile::reduce_row(total[i], Sum{});
     inverse[i] = 1.f / total[i];
-    const std::int64_t t = first + Tile::row(i);
+    const int t = first + Tile::row(i);
     if (Tile::x() == 0 && t < heads.T) {
-      lse[head * heads.T + t] = most[i] * heads.scale() + logf(total[i]);
+      lse[heads.in_lse(head, t)] = most[i] * heads.scale() + logf(total[i]);
     }
   }
   Tile::template store<kVector>(out + heads.in_out(head), heads.out_stride(), first, heads, sums, inverse);
@@ -217,8 +218,8 @@ __global__ void __launch_bounds__(kThreads, 2)
 
 // p = exp(scale scores - lse), ds = p (dp - D), both 0 where a key is hidden or a query lies beyond T.
 template <class Tile>
-__device__ void probabilities(typename Tile::Scores& scores, typename Tile::Scores& dp, std::int64_t first,
-                              std::int64_t first_key, const float (&lse)[Tile::kPer],
+__device__ void probabilities(typename Tile::Scores& scores, typename Tile::Scores& dp, int first,
+                              int first_key, const float (&lse)[Tile::kPer],
                               const float (&mean_dp)[Tile::kPer], float scale) {
 #pragma unroll
   for (int i = 0; i < Tile::kPer; ++i) {
@@ -240,9 +241,10 @@ __global__ void __launch_bounds__(kThreads, 2)
   SharedArena arena;
   float *q = Tile::take(arena), *d = Tile::take(arena), *kv = Tile::take(arena),
         *ds = Tile::take_scores(arena);
-  const std::int64_t head = blockIdx.x / static_cast<unsigned>(tiles), stride = heads.qkv_stride();
+  const int head = static_cast<int>(blockIdx.x / static_cast<unsigned>(tiles));
+  const std::int64_t stride = heads.qkv_stride();
   const int tile = tiles - 1 - static_cast<int>(blockIdx.x % static_cast<unsigned>(tiles));
-  const std::int64_t first = static_cast<std::int64_t>(tile) * Tile::kRows;
+  const int first = tile * Tile::kRows;
   const T* q_head = qkv + heads.in_qkv(head);
   const T *k_head = q_head + heads.channels(), *v_head = k_head + heads.channels();
   const T *dout_head = dout + heads.in_out(head), *out_head = out + heads.in_out(head);
@@ -250,23 +252,23 @@ __global__ void __launch_bounds__(kThreads, 2)
   float lse[Tile::kPer], mean_dp[Tile::kPer];
 #pragma unroll
   for (int i = 0; i < Tile::kPer; ++i) {
-    const std::int64_t t = first + Tile::row(i);
-    lse[i] = t < heads.T ? lses[head * heads.T + t] : INFINITY;
+    const int t = first + Tile::row(i);
+    lse[i] = t < heads.T ? lses[heads.in_lse(head, t)] : INFINITY;
     float sum = 0;
     if (t < heads.T) {
       const std::int64_t at = t * heads.out_stride();
-      for (std::int64_t c = Tile::x(); c < heads.HS; c += 16) {
+      for (int c = Tile::x(); c < heads.HS; c += 16) {
         sum += to_float(dout_head[at + c]) * to_float(out_head[at + c]);
       }
     }
     mean_dp[i] = Tile::reduce_row(sum, Sum{});
-    if (Tile::x() == 0 && t < heads.T) mean_dps[head * heads.T + t] = mean_dp[i];
+    if (Tile::x() == 0 && t < heads.T) mean_dps[heads.in_lse(head, t)] = mean_dp[i];
   }
   Tile::template load<kVector>(q, q_head, stride, first, heads);
   Tile::template load<kVector>(d, dout_head, heads.out_stride(), first, heads);
   typename Tile::Sums sums = {};
   for (int of_keys = 0; of_keys <= tile; ++of_keys) {
-    const std::int64_t first_key = static_cast<std::int64_t>(of_keys) * Tile::kRows;
+    const int first_key = of_keys * Tile::kRows;
     typename Tile::Scores scores, dp;
     Tile::template load<kVector>(kv, v_head, stride, first_key, heads);
     __syncthreads();  // q, dout and the values are there
@@ -296,9 +298,10 @@ __global__ void __launch_bounds__(kThreads, 2)
   SharedArena arena;
   float *k = Tile::take(arena), *v = Tile::take(arena), *q = Tile::take(arena), *d = Tile::take(arena),
         *p = Tile::take_scores(arena);
-  const std::int64_t head = blockIdx.x / static_cast<unsigned>(tiles), stride = heads.qkv_stride();
+  const int head = static_cast<int>(blockIdx.x / static_cast<unsigned>(tiles));
+  const std::int64_t stride = heads.qkv_stride();
   const int tile = static_cast<int>(blockIdx.x % static_cast<unsigned>(tiles));
-  const std::int64_t first_key = static_cast<std::int64_t>(tile) * Tile::kRows;
+  const int first_key = tile * Tile::kRows;
   const T *q_head = qkv + heads.in_qkv(head), *dout_head = dout + heads.in_out(head);
   const T *k_head = q_head + heads.channels(), *v_head = k_head + heads.channels();
 
@@ -306,7 +309,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   Tile::template load<kVector>(v, v_head, stride, first_key, heads);
   typename Tile::Sums dk = {}, dv = {};
   for (int of_queries = tile; of_queries < tiles; ++of_queries) {
-    const std::int64_t first = static_cast<std::int64_t>(of_queries) * Tile::kRows;
+    const int first = of_queries * Tile::kRows;
     Tile::template load<kVector>(q, q_head, stride, first, heads);
     Tile::template load<kVector>(d, dout_head, heads.out_stride(), first, heads);
     __syncthreads();  // all four tiles are there
@@ -316,9 +319,9 @@ __global__ void __launch_bounds__(kThreads, 2)
     float lse[Tile::kPer], mean_dp[Tile::kPer];
 #pragma unroll
     for (int i = 0; i < Tile::kPer; ++i) {
-      const std::int64_t t = first + Tile::row(i);
-      lse[i] = t < heads.T ? lses[head * heads.T + t] : INFINITY;
-      mean_dp[i] = t < heads.T ? mean_dps[head * heads.T + t] : 0.f;
+      const int t = first + Tile::row(i);
+      lse[i] = t < heads.T ? lses[heads.in_lse(head, t)] : INFINITY;
+      mean_dp[i] = t < heads.T ? mean_dps[heads.in_lse(head, t)] : 0.f;
     }
     probabilities<Tile>(scores, dp, first, first_key, lse, mean_dp, heads.scale());
     Tile::write(p, scores);
@@ -340,7 +343,7 @@ __global__ void __launch_bounds__(kThreads, 2)
 
 // Calls f with the smallest tile that holds a head.
 template <class F>
-void with_tile(std::int64_t HS, const F& f) {
+void with_tile(int HS, const F& f) {
   if (HS <= 32) return f(Tile<32>{});
   if (HS <= 64) return f(Tile<64>{});
   if (HS <= 128) return f(Tile<128>{});
@@ -348,20 +351,11 @@ void with_tile(std::int64_t HS, const F& f) {
   throw ConfigError("attention: head size " + std::to_string(HS) + ", the CUDA backend takes at most 256");
 }
 
-// 128-bit accesses: rows of a head begin at multiples of 16 bytes.
-bool in_vectors(const Heads& heads, std::initializer_list<const void*> operands) {
-  if (heads.HS % 4 != 0) return false;
-  for (const void* operand : operands) {
-    if (reinterpret_cast<std::uintptr_t>(operand) % 16 != 0) return false;
-  }
-  return true;
-}
-
 template <class T, bool kVector>
 void forward(Context& context, const AttentionForward& op) {
   const Heads heads(op.out);
   with_tile(heads.HS, [&]<class Tile>(Tile) {
-    const std::int64_t tiles = (heads.T + Tile::kRows - 1) / Tile::kRows;
+    const int tiles = (heads.T + Tile::kRows - 1) / Tile::kRows;
     const LaunchShape shape{static_cast<unsigned>(heads.count() * tiles), kThreads, Tile::bytes(2)};
     ZHGPT_LAUNCH(context.stream, heads.cost(2, 4, sizeof(T)), shape,
                  (attention_forward_kernel<T, Tile::kWidth, kVector>), op.out.as<T>(), op.lse.as<float>(),
@@ -378,7 +372,7 @@ void backward(Context& context, const AttentionBackward& op) {
   const T *qkv = op.qkv.as<T>(), *out = op.out.as<T>(), *dout = op.dout.as<T>();
   T* dqkv = op.dqkv.as<T>();
   with_tile(heads.HS, [&]<class Tile>(Tile) {
-    const std::int64_t tiles = (heads.T + Tile::kRows - 1) / Tile::kRows;
+    const int tiles = (heads.T + Tile::kRows - 1) / Tile::kRows;
     const auto shape = [&](int in_shared) {
       return LaunchShape{static_cast<unsigned>(heads.count() * tiles), kThreads, Tile::bytes(in_shared)};
     };
@@ -396,14 +390,14 @@ void backward(Context& context, const AttentionBackward& op) {
 template <class T>
 void attention_forward_plain(Context& context, const AttentionForward& op) {
   if constexpr (std::is_same_v<T, float>) {
-    if (in_vectors(Heads(op.out), {op.out.data, op.qkv.data})) return forward<T, true>(context, op);
+    if (in_vectors<T>(Heads(op.out), {op.out.data, op.qkv.data})) return forward<T, true>(context, op);
   }
   forward<T, false>(context, op);
 }
 template <class T>
 void attention_backward_plain(Context& context, const AttentionBackward& op) {
   if constexpr (std::is_same_v<T, float>) {
-    if (in_vectors(Heads(op.out), {op.dqkv.data, op.dout.data, op.qkv.data})) {
+    if (in_vectors<T>(Heads(op.out), {op.dqkv.data, op.dout.data, op.qkv.data})) {
       return backward<T, true>(context, op);
     }
   }
