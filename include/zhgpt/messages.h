@@ -16,10 +16,7 @@ enum class Lang { en, zh };
 
 enum class Msg {
 #define ZHGPT_MESSAGE(id, en, zh) id,
-#include "zhgpt/messages/cli.def"
-#include "zhgpt/messages/core.def"
-#include "zhgpt/messages/io.def"
-#include "zhgpt/messages/text.def"
+#include "zhgpt/messages/all.def"
 #undef ZHGPT_MESSAGE
   kCount
 };

@@ -82,6 +82,14 @@ struct Accumulators {
     sum[row][0] += x * b0;
     sum[row][1] += x * b1;
   }
+  // Asks for the memory that `write` will want.
+  [[gnu::always_inline]] void fetch(const T* c, std::int64_t stride) const {
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      __builtin_prefetch(c + i * stride, 1);
+      __builtin_prefetch(c + i * stride + kLanes<T>, 1);
+    }
+  }
   [[gnu::always_inline]] void write(T* c, std::int64_t stride, Sum how) {
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
@@ -92,20 +100,34 @@ struct Accumulators {
   }
 };
 
-// A tile of C from kRows rows of A, each contiguous.
+// A tile of C from kRows rows of A, each contiguous. Meanwhile the rows below, which are likely next, are
+// fetched: the processor's own prefetching does not follow so many short rows.
 template <class T, int kRows>
 [[gnu::noinline]] void tile_of_rows(std::int64_t depth, const T* a, std::int64_t stride, const T* b, T* c,
                                     std::int64_t c_stride, Sum how) {
+  constexpr std::int64_t kLine = 64 / sizeof(T), kStep = 4;  // a line of every row in kRows / 3 steps
   Accumulators<T, kRows> tile;
-  for (std::int64_t k = 0; k < depth; ++k, ++a, b += kPanel<T>) {
-    const Vector<T> b0 = load(b), b1 = load(b + kLanes<T>);
-    const T* row = a;
+  tile.fetch(c, c_stride);
+  const auto multiply_add = [&](std::int64_t k) __attribute__((always_inline)) {
+    const T *row = a + k, *at = b + k * kPanel<T>;
+    const Vector<T> b0 = load(at), b1 = load(at + kLanes<T>);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
       tile.add(i, row[i % 3 * stride], b0, b1);  // three rows from one pointer: the most that x86 can address
       if (i % 3 == 2) row += 3 * stride;
     }
+  };
+  const T* below = a + kRows * stride;
+  std::int64_t k = 0;
+  for (; k + kStep <= depth; k += kStep) {
+    const T* ahead = below + k / kLine * kLine + k / kStep % (kLine / kStep) * (3 * stride);
+    __builtin_prefetch(ahead);
+    __builtin_prefetch(ahead + stride);
+    __builtin_prefetch(ahead + 2 * stride);
+#pragma GCC unroll 4
+    for (std::int64_t i = 0; i < kStep; ++i) multiply_add(k + i);
   }
+  for (; k < depth; ++k) multiply_add(k);
   tile.write(c, c_stride, how);
 }
 
@@ -114,6 +136,7 @@ template <class T, int kRows>
 [[gnu::noinline]] void tile_of_packed(std::int64_t depth, const T* a, const T* b, T* c, std::int64_t c_stride,
                                       Sum how) {
   Accumulators<T, kRows> tile;
+  tile.fetch(c, c_stride);
   for (std::int64_t k = 0; k < depth; ++k, a += kTileRows, b += kPanel<T>) {
     const Vector<T> b0 = load(b), b1 = load(b + kLanes<T>);
 #pragma GCC unroll 16

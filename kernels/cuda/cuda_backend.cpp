@@ -77,7 +77,7 @@ void CudaBackend::copy(void* to_device, const void* from_device, std::int64_t by
 }
 
 void CudaBackend::zero(void* device, std::int64_t bytes) {
-  cuda::check(cudaMemsetAsync(device, 0, size_of(bytes), stream_.get()), "zero");
+  stream_.zero(device, size_of(bytes));
 }
 
 void CudaBackend::synchronize() {

@@ -41,15 +41,13 @@ constexpr unsigned kFullWarp = 0xffffffffu;
 
 // ---- dynamic shared memory --------------------------------------------------------------------------------
 
-// Bytes of a piece of `count` T, a multiple of 16. A launch asks for the sum over the pieces its kernel
-// takes.
+// Bytes of a piece of `count` T, a multiple of 16. A launch asks for the sum over its kernel's pieces.
 template <class T>
 __host__ __device__ constexpr std::size_t shared_bytes(std::size_t count) {
   return (count * sizeof(T) + 15) / 16 * 16;
 }
 
-// N equal pieces, for pipelines. One base pointer on the GPU, where an array of pointers would go to local
-// memory.
+// N equal pieces, for pipelines. One pointer on the GPU, where an array of them would go to local memory.
 template <class T, int N>
 struct Stages {
 #ifdef ZHGPT_SIMT
@@ -173,6 +171,18 @@ template <>
 __host__ __device__ __forceinline__ bf16 from_float<bf16>(float x) {
   return __float2bfloat16_rn(x);
 }
+// 2^x to within 2 units in the last place, subnormal results as 0: one instruction, where exp2f takes several.
+#ifdef ZHGPT_SIMT
+__forceinline__ float exp2_approx(float x) {
+  return std::exp2(x);
+}
+#else
+__device__ __forceinline__ float exp2_approx(float x) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+#endif
 // Two bf16 as one register, the first in the low half: an operand of mma.
 __device__ __forceinline__ std::uint32_t pack_bf16(float low, float high) {
   return detail::same_bits<std::uint32_t>(__floats2bfloat162_rn(low, high));

@@ -1,5 +1,4 @@
-// What launches cost: how many, how much arithmetic, how many bytes; and the least time a device needs for
-// them.
+// What launches cost: their number, arithmetic and bytes; and the least time that a device needs for them.
 #pragma once
 
 #include <vector_types.h>

@@ -21,20 +21,25 @@ struct Product {
   enum class Epilogue {
     none,
     bias,       // out = product + bias
-    bias_gelu,  // pre_gelu = product + bias, out = gelu(pre_gelu)
+    bias_gelu,  // pre_gelu = product + bias, out = gelu(pre_gelu); bias may be absent
     dgelu,      // out = product * gelu'(pre_gelu)
   };
 
   std::int64_t m, n, k;
   Operand a, b;
   DType dtype;  // of a and b: f32 or bf16
-  void* out;    // (m, n), rows n apart
+  void* out;    // (m, n)
   DType out_dtype;
-  bool add = false;  // out += ; only with Epilogue::none
+  std::int64_t out_stride = 0;  // elements from row to row of out, 0: n; only with Epilogue::none
+  bool add = false;             // out += ; only with Epilogue::none
   Epilogue epilogue = Epilogue::none;
   const void* bias = nullptr;  // (n), out_dtype
   void* pre_gelu = nullptr;    // (m, n), out_dtype
+  std::int64_t row_of_out() const { return out_stride ? out_stride : n; }
 };
+
+// Writes the product into the stream's ledger.
+void record(Stream& stream, const Product& product);
 
 class Matmul {
  public:

@@ -11,6 +11,11 @@ Stream::Stream(Mode mode) {
   handle_.reset(stream);
 }
 
+void Stream::zero(void* device, std::size_t bytes) {
+  if (ledger) ledger->add({"zero", {.bytes = static_cast<double>(bytes)}, {}});
+  if (!dry()) check(cudaMemsetAsync(device, 0, bytes, get()), "zeroing device memory");
+}
+
 void Stream::synchronize() const {
   if (!dry()) check(cudaStreamSynchronize(get()), "waiting for a stream");
 }

@@ -19,6 +19,8 @@ class Stream {
 
   bool dry() const { return handle_ == nullptr; }
   cudaStream_t get() const { return handle_.get(); }  // nullptr when dry
+  // Zeroes device memory in its turn on the stream. Throws DeviceError.
+  void zero(void* device, std::size_t bytes);
   // Waits for all that was put on the stream. Throws DeviceError when any of it failed.
   void synchronize() const;
 

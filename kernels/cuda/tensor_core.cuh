@@ -1,6 +1,5 @@
 // The warp's matrix instructions and asynchronous copies to shared memory: PTX on the GPU (sm_80 and later),
-// done by the host otherwise. Addresses are ordinary pointers. All lanes of a warp call ldmatrix and mma
-// together.
+// done by the host otherwise. Addresses are ordinary pointers. A warp's lanes call ldmatrix and mma together.
 //
 // Fragments, for lane l with g = l / 4 and t = 2 (l % 4) (PTX ISA, "Matrix fragments for mma.m16n8k16"):
 //   a (16, 16): a[0] = (g, t..t+1), a[1] = (g + 8, t..), a[2] = (g, t + 8..), a[3] = (g + 8, t + 8..)

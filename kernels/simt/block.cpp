@@ -43,16 +43,16 @@ std::string Block::run() {
 void Block::turns() {
   for (;;) {
     block().kernel_->body();
-    if (!current->copies.empty())
+    if (!current->copies.empty()) {
       block().fail(current->copies[0].site, "returned before waiting for its asynchronous copies");
+    }
     current->state = Thread::State::returned;
     ++block().returned_;
     block().next();
   }
 }
 
-// Gives the turn to a ready thread, or to the caller of `run` when there is none. Returns when the turn comes
-// back.
+// Gives the turn to a ready thread, else to the caller of `run`. Returns when the turn comes back.
 void Block::next() {
   Thread* from = current;
   Fiber& here = from ? from->fiber : caller_;
@@ -133,8 +133,9 @@ std::string describe(const Thread& thread) {
 // Called by ASan and UBSan before they report; their reports name the line but not the thread.
 extern "C" {
 void __asan_on_error() {
-  if (zhgpt::simt::current)
+  if (zhgpt::simt::current) {
     std::fprintf(stderr, "%s:\n", zhgpt::simt::describe(*zhgpt::simt::current).c_str());
+  }
 }
 void __ubsan_on_report() {
   __asan_on_error();

@@ -1,8 +1,6 @@
-// CUDA's names for kernels compiled by the host compiler: what nvcc would know by itself. See
-// kernels/cuda/device.cuh.
+// CUDA's names for kernels compiled by the host compiler: what nvcc would know by itself.
 //
-// Everything that can be misused takes the caller's source line as a default argument, so that a fault names
-// it.
+// Whatever can be misused takes the caller's source line as a default argument, so that a fault names it.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -60,8 +58,7 @@ __forceinline__ int __all_sync(unsigned mask, int vote, ZHGPT_WHERE) {
   return zhgpt::simt::ballot(mask, vote != 0, "__all_sync", where) == mask;
 }
 
-// `width`, a power of two, cuts the warp into segments; a lane whose source lies outside its own gets its own
-// value.
+// `width`, a power of two, cuts the warp into segments; a lane whose source lies outside keeps its value.
 template <class T>
 __forceinline__ T __shfl_sync(unsigned mask, T value, int source, int width = 32, ZHGPT_WHERE) {
   const int segment = static_cast<int>(zhgpt::simt::current->lane()) & ~(width - 1);
@@ -99,8 +96,7 @@ __forceinline__ T __shfl_down_sync(unsigned mask, T value, unsigned delta, int w
 
 namespace zhgpt::simt {
 
-// One thread runs at a time, so that an atomic is a plain read and write, which the race checker is told of
-// as one.
+// One thread runs at a time, so an atomic is a plain read and write that the race checker hears of as one.
 template <class T, class Update>
 __forceinline__ T atomic_update(T* address, Update update, const char* name, Where where) {
   atomic_access(address, sizeof(T), name, where);
@@ -150,6 +146,8 @@ inline void __threadfence_block() {}
 // ---- arithmetic -------------------------------------------------------------------------------------------
 // The host's functions are exact where the device approximates: compare with tolerances.
 
+using std::isfinite;
+using std::isnan;
 using std::max;
 using std::min;
 

@@ -36,10 +36,12 @@ void released() {
 void check_mask(unsigned mask, const char* name, const Site& site) {
   const unsigned lanes = std::min(32u, block().size() - current->warp() * 32);
   const unsigned existing = lanes == 32 ? ~0u : (1u << lanes) - 1;
-  if (!(mask >> current->lane() & 1))
+  if (!(mask >> current->lane() & 1)) {
     block().fail(site, "%s: lane %u is not in its own mask %08x", name, current->lane(), mask);
-  if (mask & ~existing)
+  }
+  if (mask & ~existing) {
     block().fail(site, "%s: mask %08x names lanes that the block does not have", name, mask);
+  }
 }
 
 // The waiting operation that this lane enters, or a new one.
@@ -111,6 +113,7 @@ void reset_collectives() {
 unsigned barrier(unsigned id, unsigned threads, bool vote, const char* name, Where where) {
   const Site site{where, __builtin_return_address(0)};
   if (id >= kBarriers) block().fail(site, "%s: barrier %u, but a block has %u", name, id, kBarriers);
+  if (id > 0 && threads % 32 != 0) block().fail(site, "%s for %u threads, not whole warps", name, threads);
   Barrier& b = barriers[id];
   if (b.arrived.empty()) {
     b.expected = threads;
@@ -158,8 +161,9 @@ void warp_operation(unsigned mask, void* operand, WarpWork work, const char* nam
 void shuffle(unsigned mask, unsigned source, const void* value, void* result, std::size_t bytes,
              const char* name, Where where) {
   const Site site{where, __builtin_return_address(0)};
-  if (!(mask >> source & 1))
+  if (!(mask >> source & 1)) {
     block().fail(site, "%s: reads lane %u, which is not in the mask %08x", name, source, mask);
+  }
   ShuffleOperand operand{source, value, result, bytes};
   warp_operation(mask, &operand, shuffle_lanes, name, site);
 }

@@ -68,8 +68,9 @@ bool capture_forbids() {
 cudaError_t enqueue(cudaStream_t stream, const void* function, Kernel kernel) {
   return call_on(stream, [&] {
     if (!fits(kernel.grid, kernel.block)) return cudaErrorInvalidConfiguration;
-    if (kernel.shared_bytes > std::max(kSharedBytes, allowed_shared_bytes()[function]))
+    if (kernel.shared_bytes > std::max(kSharedBytes, allowed_shared_bytes()[function])) {
       return cudaErrorInvalidValue;
+    }
     submit(stream, [kernel = std::move(kernel)] { set_device_fault(execute(kernel)); });
     return cudaSuccess;
   });

@@ -154,8 +154,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
       stream->capture->broken = true;
       return cudaErrorStreamCaptureUnsupported;
     }
-    // CUDA returns when pageable memory has been read, or written; pinned memory it uses whenever it comes to
-    // it.
+    // CUDA returns when pageable memory has been read, or written; pinned memory it uses later.
     if (pageable_source) {
       const auto* bytes_now = static_cast<const char*>(from);
       submit(stream, [to, staged = std::vector<char>(bytes_now, bytes_now + bytes)] {

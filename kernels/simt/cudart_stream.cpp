@@ -91,8 +91,9 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 }
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t from, cudaEvent_t to) {
   return call(DuringCapture::allowed, [&] {
-    if (!from->timed || !to->timed || !from->completion || !to->completion)
+    if (!from->timed || !to->timed || !from->completion || !to->completion) {
       return cudaErrorInvalidResourceHandle;
+    }
     if (!from->completion->done || !to->completion->done) return cudaErrorNotReady;
     *ms = static_cast<float>(to->completion->at_ms - from->completion->at_ms);
     return cudaSuccess;

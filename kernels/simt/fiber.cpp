@@ -8,8 +8,7 @@
 
 #ifdef __x86_64__
 // zhgpt_simt_switch(void** save, void* load): keeps what the System V ABI says a call preserves, and swaps
-// stacks. It ends in a jump, not in a return: the processor would predict a return to the wrong caller every
-// time.
+// stacks. It ends in a jump: of a return the processor would predict the wrong target every time.
 asm(R"(
 .text
 .globl zhgpt_simt_switch

@@ -1,5 +1,4 @@
-// Launching a kernel on the host runtime: what `kernel<<<grid, block, shared_bytes, stream>>>(arguments)` is
-// to nvcc.
+// Launching a kernel on the host runtime: what <<<>>> is to nvcc.
 #pragma once
 
 #include "simt/block.h"

@@ -50,8 +50,9 @@ void* shared_piece(std::size_t offset, std::size_t bytes, Where where) {
   const auto [found, fresh] = pieces.try_emplace(offset, Piece{nullptr, bytes});
   Piece& piece = found->second;
   if (fresh) piece.address = shared_region().take(bytes, 16);
-  if (piece.bytes != bytes)
+  if (piece.bytes != bytes) {
     block().fail(site, "takes %zu bytes of shared memory where another thread took %zu", bytes, piece.bytes);
+  }
   return piece.address;
 }
 

@@ -134,8 +134,7 @@ void require_order(const Event& event, const char* within_block, const char* bet
 
 // ---- one access -------------------------------------------------------------------------------------------
 
-// Keeps two readers, of different warps where there are any: a later write is then compared with at least one
-// other thread.
+// Keeps two readers, of different warps where it can: a later write then meets at least one other thread.
 void remember_read(Cell& cell, const Event& event) {
   Event* slot = &cell.reads[0];
   for (Event& read : cell.reads) {
@@ -151,12 +150,15 @@ void remember_read(Cell& cell, const Event& event) {
 void check_cell(const Shadow& shadow, std::size_t grain, Access kind, const void* address, const void* pc) {
   std::uint8_t& flags = shadow.flags[grain];
   Cell& cell = shadow.cells[grain];
-  if (!(flags & kAllocated))
+  if (!(flags & kAllocated)) {
     report(flags & kFreed ? "use after free" : "out of bounds", shadow, address, pc, nullptr);
-  if (flags & kInFlight)
+  }
+  if (flags & kInFlight) {
     report("touched before its asynchronous copy was waited for", shadow, address, pc, &cell.write);
-  if (kind != Access::write && !(flags & kInitialised))
+  }
+  if (kind != Access::write && !(flags & kInitialised)) {
     report("read before anything was written", shadow, address, pc, nullptr);
+  }
 
   const bool both_atomic = kind == Access::atomic && cell.atomic;
   if (kind == Access::read) {
@@ -215,8 +217,8 @@ void barrier(std::span<const unsigned> threads) {
   const std::size_t size = block().size();
   std::vector<std::uint16_t> joined(size, 0);
   for (const unsigned thread : threads) {
-    for (std::size_t other = 0; other < size; ++other)
-      joined[other] = std::max(joined[other], seen[thread * size + other]);
+    const std::uint16_t* known = &seen[thread * size];
+    for (std::size_t other = 0; other < size; ++other) joined[other] = std::max(joined[other], known[other]);
   }
   for (const unsigned thread : threads) {
     std::copy(joined.begin(), joined.end(), seen.begin() + static_cast<std::ptrdiff_t>(thread * size));

@@ -1,5 +1,4 @@
-// The race checker: what order the barriers of a kernel give to its loads and stores, whatever order they ran
-// in.
+// The race checker: which loads and stores a kernel's barriers order, in whatever order they happened to run.
 //
 // Kernels of the race variant are compiled with -fsanitize=thread, which puts a call before every load and
 // store; instead of libtsan's functions ours answer (race_callbacks.cpp). For each 2 bytes of shared and

@@ -1,14 +1,16 @@
 # The host SIMT runtime: kernels/cuda/*.cu executed by the CPU, for tests. See README.md.
 #
 #   zhgpt_simt_runtime                          the runtime and the stand-in for libcudart; never instrumented
-#   zhgpt_add_simt_kernels(target SOURCES ...)  object libraries of .cu files, one for each of ZHGPT_SIMT_VARIANTS:
+#   zhgpt_add_simt_kernels(target SOURCES ...)  object libraries of .cu files, one for each variant:
 #       <target>_plain  optimised
 #       <target>_asan   under AddressSanitizer and UndefinedBehaviorSanitizer
 #       <target>_race   under the race checker
 #   zhgpt_link_simt(target variant)             what a program with such objects needs
 
-# -ffp-contract=off as everywhere; kernels view memory as 128-bit words, which nvcc's aliasing rules allow.
-set(ZHGPT_SIMT_FLAGS -Wall -Wextra -Wshadow -Wno-unknown-pragmas -ffp-contract=off -fno-strict-aliasing -g1)
+# No contraction, as everywhere. Kernels view memory as 128-bit words, which nvcc's aliasing rules allow. Reports find
+# lines from return addresses: hence line tables, and no tail calls.
+set(ZHGPT_SIMT_FLAGS -Wall -Wextra -Wshadow -Wno-unknown-pragmas -ffp-contract=off -fno-strict-aliasing
+    -fno-optimize-sibling-calls -g1)
 set(ZHGPT_SIMT_FLAGS_plain -O2)
 set(ZHGPT_SIMT_FLAGS_asan -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all)
 set(ZHGPT_SIMT_FLAGS_race -O1 -fsanitize=thread)  # only compiled so: the runtime answers instead of libtsan

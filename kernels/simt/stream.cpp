@@ -94,8 +94,9 @@ void submit(cudaStream_t stream, Work work) {
 void step_towards(const CompletionPtr& goal) {
   std::vector<cudaStream_t> candidates{next_towards(goal)};
   for (const cudaStream_t stream : streams()) {
-    if (stream != candidates[0] && !stream->tasks.empty() && can_run(stream->tasks.front()))
+    if (stream != candidates[0] && !stream->tasks.empty() && can_run(stream->tasks.front())) {
       candidates.push_back(stream);
+    }
   }
   run_first_task(candidates[choose(candidates.size())]);
 }

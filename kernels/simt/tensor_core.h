@@ -7,8 +7,7 @@
 
 namespace zhgpt::simt {
 
-// Loads `matrices` (2 or 4) 8x8 matrices of 2-byte elements; lane 8 m + i gives the address of row i of
-// matrix m.
+// Loads 2 or 4 matrices of 8x8 2-byte elements; lane 8 m + i gives the address of row i of matrix m.
 void ldmatrix(std::uint32_t* result, const void* row, unsigned matrices, bool transposed, Where where);
 // d += a b, m16n8k16, bf16 to float.
 void mma_m16n8k16(float* d, const std::uint32_t* a, const std::uint32_t* b, Where where);

@@ -8,10 +8,7 @@ namespace {
 struct Texts { std::string_view en, zh; };
 constexpr Texts kTexts[] = {
 #define ZHGPT_MESSAGE(id, en, zh) {en, zh},
-#include "zhgpt/messages/cli.def"
-#include "zhgpt/messages/io.def"
-#include "zhgpt/messages/core.def"
-#include "zhgpt/messages/text.def"
+#include "zhgpt/messages/all.def"
 #undef ZHGPT_MESSAGE
     {"", ""}};
 

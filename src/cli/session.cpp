@@ -1,5 +1,6 @@
 #include "cli/session.h"
 
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <numbers>
@@ -56,8 +57,8 @@ std::string flags_for_longer(Trainer& trainer) {
   };
   if (t.max_iters > 0) add("--max-iters", 2 * std::max(t.max_iters, trainer.steps_done()));
   if (t.epochs > 0 || t.max_iters == 0) {
-    const double epochs_done = trainer.epochs_after(trainer.steps_done());
-    add("--epochs", std::max(static_cast<std::int64_t>(std::ceil(2 * epochs_done)), 2 * t.epochs));
+    const std::int64_t twice_done = std::llround(2 * trainer.epochs_after(trainer.steps_done()));
+    add("--epochs", std::max({std::int64_t{1}, twice_done, 2 * t.epochs}));
   }
   return flags;
 }

@@ -37,6 +37,13 @@ TEST_F(Journey, TrainingWritesNothingToStdout) {
   EXPECT_EQ(result.err.find('\r'), std::string::npos) << "no drawing where no terminal is";
 }
 
+TEST_F(Journey, TwiceAsLongIsProposedInWholeEpochs) {
+  const ProcessResult result = call({"train", corpus(), "-o", run(), "--n-layer=1", "--n-head=2",
+                                     "--n-embd=16", "--block-size=16", "--batch-size=40", "--epochs=2"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(holds(result.err, "zhgpt resume " + run() + " --epochs 4\n")) << result.err;
+}
+
 TEST_F(Journey, InspectTellsStateAndConfiguration) {
   train();
   const Json json = inspect(run());

@@ -50,7 +50,8 @@ struct AdamWReference {
 };
 
 TEST_P(Optimizer, AdamWFollowsThePaper) {
-  for (const auto& [P, n_decay] : {std::pair<Index, Index>{1, 0}, {5, 3}, {40000, 20011}, {16384, 16384}}) {
+  for (const auto& [P, n_decay] :
+       {std::pair<Index, Index>{1, 0}, {5, 3}, {24, 11}, {320, 192}, {40000, 20011}, {16384, 16384}}) {
     auto params = random_reals(P, 1), m = Values<double>(static_cast<std::size_t>(P)), v = m;
     const AdamWReference reference{0.9, 0.95, 1e-8, 0.1};
     AdamW op;
@@ -73,6 +74,45 @@ TEST_P(Optimizer, AdamWFollowsThePaper) {
     EXPECT_TRUE(close(bench().read(op.params), params, tolerance));
     EXPECT_TRUE(close(bench().read(op.m), m, tolerance));
     EXPECT_TRUE(close(bench().read(op.v), v, tolerance));
+  }
+}
+
+TEST_P(Optimizer, TheWorkingCopyIsTheParametersRounded) {
+  if (GetParam().backend == std::string("cpu")) GTEST_SKIP() << "nothing works in bf16 there";
+  for (const Index P : {1, 13, 64, 704, 5000}) {
+    AdamW op;
+    op.params = bench().exacts(random_reals(P, 1), {P});
+    op.m = bench().exacts(random_reals(P, 2), {P});
+    op.v = bench().exacts(random_reals(P, 3, 0.5, 1), {P});
+    op.grads = bench().exacts(random_reals(P, 4), {P});
+    op.working = bench().rounded(P);
+    op.n_decay = P / 2;
+    op.state = bench().state({.updates = 6, .learning_rate = 0.01f, .clip_scale = 1});
+    bench().run(op);
+    auto want = bench().read(op.params);
+    for (double& value : want) value = bfloat16_value(bfloat16_bits(static_cast<float>(value)));
+    EXPECT_EQ(bench().read(op.working), want) << P;
+  }
+}
+
+TEST_P(Optimizer, BeginStepTakesTheRateOfTheStep) {
+  const Tensor rates = bench().floats({0.5f, 0.25f, 0.125f});
+  for (const auto& [step, want] : {std::pair<Index, float>{0, 0.5f}, {2, 0.125f}, {7, 0.25f}}) {
+    StepState* state = bench().state({.step = step, .learning_rate = 9});
+    bench().run(BeginStep{state, rates});
+    EXPECT_EQ(bench().read(state).learning_rate, want);
+    EXPECT_EQ(bench().read(state).step, step);
+  }
+}
+
+TEST_P(Optimizer, AdvanceStepKeepsAHistory) {
+  StepState* state = bench().state({.step = 4, .loss = 3, .clip_scale = 1});
+  StepState* history = bench().states(3);
+  for (int i = 0; i < 4; ++i) bench().run(AdvanceStep{state, history, 3});
+  for (const auto& [entry, step] : {std::pair<int, Index>{0, 7}, {1, 8}, {2, 6}}) {
+    EXPECT_EQ(bench().read(history + entry).step, step);
+    EXPECT_EQ(bench().read(history + entry).updates, step - 4);
+    EXPECT_EQ(bench().read(history + entry).loss, 3);
   }
 }
 

@@ -1,5 +1,4 @@
-// CUDA's builtins as the host runtime has them, against their definitions, and correct uses that must raise
-// no alarm.
+// CUDA's builtins on the host runtime, against their definitions; correct uses must raise no alarm.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -11,8 +10,7 @@ namespace {
 
 using namespace zhgpt::cuda;
 
-// ---- shuffles
-// -----------------------------------------------------------------------------------------------
+// ---- shuffles ---------------------------------------------------------------------------------------------
 
 enum class Shuffle { index, exclusive_or, up, down };
 
@@ -75,8 +73,7 @@ TEST(Builtins, ShufflesFollowThePtxDefinition) {
   expect_shuffles<Shuffle::down>();
 }
 
-// ---- votes, barriers
-// ----------------------------------------------------------------------------------------
+// ---- votes, barriers --------------------------------------------------------------------------------------
 
 // Both halves of a warp vote at once, each within its own mask.
 __global__ void vote_kernel(unsigned* out) {
@@ -137,8 +134,7 @@ TEST(Builtins, NamedBarriersOrderTwoWarps) {
   });
 }
 
-// ---- reductions, atomics, three dimensions
-// ------------------------------------------------------------------
+// ---- reductions, atomics, three dimensions ----------------------------------------------------------------
 
 __global__ void reduce_kernel(float* out, const float* in) {
   const float value = in[threadIdx.x];
@@ -261,8 +257,7 @@ __global__ void convert_kernel(float* out, const float* in) {
   out[5] = __uint_as_float(pair & 0xffff0000u);
 }
 TEST(Builtins, ConversionsRoundToEven) {
-  // 1 + 2^-8 lies between 1 and 1 + 2^-7, 1 + 3 * 2^-8 between 1 + 2^-7 and 1 + 2^-6: both go to the even
-  // one.
+  // 1 + 2^-8 lies midway between 1 and 1 + 2^-7, 1 + 3 * 2^-8 between 1 + 2^-7 and 1 + 2^-6.
   const DeviceArray<float> in({1 + 0x1p-8f, 1 + 3 * 0x1p-8f, -3.f, INFINITY}), out(6);
   RUN_KERNEL((LaunchShape{1, 1}), convert_kernel, out.data(), in.data());
   EXPECT_EQ(out.download(), (std::vector<float>{1.f, 1 + 0x1p-6f, -3.f, INFINITY, 1.f, -2.f}));

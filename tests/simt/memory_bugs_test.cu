@@ -14,8 +14,7 @@ std::string bug(const std::string& marker) {
 }
 using MemoryBug = FaultTest;
 
-// ---- asynchronous copies
-// ------------------------------------------------------------------------------------
+// ---- asynchronous copies ----------------------------------------------------------------------------------
 
 // Waits for the older of two groups, and reads both.
 __global__ void wrong_group_kernel(float* data) {
@@ -37,8 +36,7 @@ TEST_F(MemoryBug, ReadsBeforeTheCopyIsWaitedFor) {
       "before its asynchronous copy was waited for", "use-after-poison",
       {"wrong_group_kernel", "thread (0,0,0)", bug("read before landed")});
 }
-// ---- memory
-// -------------------------------------------------------------------------------------------------
+// ---- memory -----------------------------------------------------------------------------------------------
 
 __global__ void shared_overrun_kernel(float* out) {
   ZHGPT_SHARED(float, row, [32]);

@@ -60,6 +60,17 @@ TEST_F(PlantedBug, BarrierForTwoNumbersOfThreads) {
       {"barrier_count_kernel", "thread (", "named_barrier: barrier 1 for ", bug("two counts")});
 }
 
+__global__ void part_of_warp_kernel() {
+  named_barrier(1, 48);  // BUG: not whole warps
+}
+TEST_F(PlantedBug, BarrierForPartOfAWarp) {
+  expect_fault(
+      [&] {
+        RUN_KERNEL((LaunchShape{1, 64}), part_of_warp_kernel);
+      },
+      {"part_of_warp_kernel", "thread (", "not whole warps", bug("not whole warps")});
+}
+
 __global__ void lane_outside_mask_kernel(float* out) {
   out[threadIdx.x] = __shfl_sync(0x0000ffffu, 1.f, 0);  // BUG: lane outside mask
 }
@@ -86,8 +97,9 @@ TEST_F(PlantedBug, SourceLaneOutsideTheMask) {
 
 __global__ void divergent_loop_kernel(float* out) {
   float sum = 0;
-  for (unsigned i = threadIdx.x; i < 48; i += 32)
+  for (unsigned i = threadIdx.x; i < 48; i += 32) {
     sum += __shfl_xor_sync(kFullWarp, 1.f, 1);  // BUG: divergent loop
+  }
   out[threadIdx.x] = sum + __shfl_xor_sync(kFullWarp, 1.f, 2);
 }
 TEST_F(PlantedBug, ShuffleThatNotAllLanesReach) {
@@ -133,8 +145,7 @@ TEST_F(PlantedBug, StaticSharedArraysAreTooLarge) {
       {"too_large_array_kernel", "thread (0,0,0)", "52000 bytes", bug("too large")});
 }
 
-// ---- alignment: seen by every variant, without UBSan
-// --------------------------------------------------------
+// ---- alignment: seen by every variant, without UBSan ------------------------------------------------------
 
 __global__ void misaligned_load_kernel(float* data) {
   store128(data, load128(data + 4 * blockIdx.x + blockIdx.x));  // BUG: misaligned load
@@ -194,7 +205,7 @@ TEST_F(PlantedBug, MisalignedAsynchronousCopy) {
       {"misaligned_copy_kernel", "cp.async source: not aligned to 16 bytes", bug("misaligned copy")});
 }
 
-// ---- asynchronous copies
+// ---- asynchronous copies ----------------------------------------------------------------------------------
 
 __global__ void copy_outside_kernel(float* data, int to, int from) {
   ZHGPT_SHARED(float, tile, [64]);

@@ -14,8 +14,7 @@ std::string bug(const std::string& marker) {
 }
 using Race = FaultTest;
 
-// ---- races: seen by the race variant under every order
-// ------------------------------------------------------
+// ---- races: seen by the race variant under every order ----------------------------------------------------
 
 // The block sum of device.cuh without its first barrier.
 __global__ void missing_barrier_kernel(float* out) {

@@ -14,8 +14,9 @@ using namespace zhgpt::cuda;
 std::vector<bf16> whole_numbers(std::size_t count, unsigned seed) {
   std::mt19937 random(seed);
   std::vector<bf16> values(count);
-  for (bf16& value : values)
+  for (bf16& value : values) {
     value = from_float<bf16>(static_cast<float>(static_cast<int>(random() % 255) - 127));
+  }
   return values;
 }
 std::uint32_t pair_of(bf16 low, bf16 high) {

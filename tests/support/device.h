@@ -72,6 +72,16 @@ class Workbench {
   Tensor shorts(const std::vector<std::uint16_t>& values, std::initializer_list<std::int64_t> shape) {
     return place(values.data(), DType::u16, shape);
   }
+  Tensor floats(const std::vector<float>& values) {
+    return place(values.data(), DType::f32, {static_cast<std::int64_t>(values.size())});
+  }
+  // (count) bf16, to be overwritten.
+  Tensor rounded(std::int64_t count) { return filled(kNaN, DType::bf16, {count}); }
+  StepState* states(int count) {
+    const std::vector<StepState> initial(static_cast<std::size_t>(count));
+    const auto bytes = static_cast<std::int64_t>(initial.size() * sizeof(StepState));
+    return static_cast<StepState*>(place(initial.data(), DType::u8, {bytes}).data);
+  }
   StepState* state(const StepState& initial) {
     return static_cast<StepState*>(
         place(&initial, DType::u8, {static_cast<std::int64_t>(sizeof initial)}).data);
