@@ -29,7 +29,6 @@ __global__ void __launch_bounds__(kThreads)
   const DropoutMask mask(dropout);
   for (std::int64_t n = grid_warp(); n < N; n += warps_in_grid()) {
     const T *token = wte + inputs[n] * C, *position = wpe + n % T_ * C;
-#pragma unroll 2
     for (std::int64_t c = lane_id() * kSize; c < C; c += kWarpSize * kSize) {
       auto x = load_floats<kSize>(token + c);
       add(x, load_floats<kSize>(position + c));

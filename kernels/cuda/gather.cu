@@ -34,8 +34,8 @@ __global__ void __launch_bounds__(kThreads)
         inputs[b * T + t] = input[0];
         targets[b * T + t] = target[0];
       } else {
-        store128(inputs + b * T + t, input);
-        store128(targets + b * T + t, target);
+        store128_whole(inputs + b * T + t, input);
+        store128_whole(targets + b * T + t, target);
       }
     }
     __syncthreads();  // all have read the start: the next row may overwrite it

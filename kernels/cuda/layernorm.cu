@@ -287,17 +287,20 @@ __global__ void __launch_bounds__(kThreads) layernorm_backward_kernel(Backward<T
   for (int i = 0; i < kPacks; ++i) {
     const int c = first + i * kWarpSize * kSize;
     if (c < C) {
-      store_floats(mine + c, dweight[i]);
-      store_floats(mine + C + c, dbias[i]);
+#pragma unroll
+      for (int k = 0; k < kSize; ++k) {
+        mine[c + k] = dweight[i][k];
+        mine[C + c + k] = dbias[i][k];
+      }
     }
   }
   __syncthreads();  // all warps' sums are there
   float* partial = f.partial + std::int64_t{blockIdx.x} * 2 * C;
-  for (int j = static_cast<int>(threadIdx.x); j < 2 * C; j += kThreads) {
-    float sum = of_warp[0][j];
+  for (int j = static_cast<int>(threadIdx.x) * kWide<float>; j < 2 * C; j += kThreads * kWide<float>) {
+    auto sum = load_floats<kWide<float>>(of_warp[0] + j);
 #pragma unroll
-    for (int warp = 1; warp < kWarps; ++warp) sum += of_warp[warp][j];
-    partial[j] = sum;
+    for (int warp = 1; warp < kWarps; ++warp) add(sum, load_floats<kWide<float>>(of_warp[warp] + j));
+    store_floats(partial + j, sum);
   }
 }
 

@@ -51,7 +51,15 @@ __device__ __forceinline__ std::int64_t warps_in_grid() {
   return std::int64_t{gridDim.x} * warps_in_block();
 }
 
-// REQUIRES: kSize is 1, or a multiple of kWide<T> with an address that is a multiple of 16 bytes.
+// store128 to global memory that nvcc cannot take apart: behind a branch or in an unrolled loop it makes four
+// stores of 32 bits of a plain one now and then. Write-back is what plain stores do.
+template <class T>
+__device__ __forceinline__ void store128_whole(T* address, const Pack128<T>& pack) {
+  __stwb(detail::as_128_bits<uint4>(address), detail::same_bits<uint4>(pack));
+}
+
+// Of global memory. REQUIRES: kSize is 1, or a multiple of kWide<T> with an address that is a multiple of 16
+// bytes.
 template <int kSize, class T>
 __device__ __forceinline__ Pack<float, kSize> load_floats(const T* address) {
   Pack<float, kSize> x;
@@ -77,7 +85,7 @@ __device__ __forceinline__ void store_floats(T* address, const Pack<float, kSize
       Pack128<T> part;
 #pragma unroll
       for (int k = 0; k < kWide<T>; ++k) part[k] = from_float<T>(x[i + k]);
-      store128(address + i, part);
+      store128_whole(address + i, part);
     }
   }
 }

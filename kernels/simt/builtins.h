@@ -140,6 +140,10 @@ template <class T>
 __forceinline__ void __stcs(T* address, std::type_identity_t<T> value) {
   *address = value;
 }
+template <class T>
+__forceinline__ void __stwb(T* address, std::type_identity_t<T> value) {
+  *address = value;
+}
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 
