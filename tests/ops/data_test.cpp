@@ -92,26 +92,28 @@ TEST(DataOrder, ThePhaseReachesTheFirstAndTheLastToken) {
 class Gather : public OnDevice {};
 
 TEST_P(Gather, TargetsAreInputsShiftedByOne) {
-  const Index B = 3, T = 7, n_tokens = 60;
+  const Index B = 3, n_tokens = 1500, first_token = 64000;
   std::vector<std::int32_t> tokens;
   std::vector<std::uint16_t> narrow;
   for (Index i = 0; i < n_tokens; ++i) {
-    tokens.push_back(static_cast<std::int32_t>(65000 + i));
-    narrow.push_back(static_cast<std::uint16_t>(65000 + i));
+    tokens.push_back(static_cast<std::int32_t>(first_token + i));
+    narrow.push_back(static_cast<std::uint16_t>(first_token + i));
   }
-  const DataOrder order{1, n_tokens, T};
   for (const Tensor& corpus : {bench().ints(tokens, {n_tokens}), bench().shorts(narrow, {n_tokens})}) {
-    for (const Index micro_step : {0, 1}) {
-      const Tensor inputs = bench().ints(Values<std::int32_t>(21, -7), {B, T});
-      const Tensor targets = bench().ints(Values<std::int32_t>(21, -7), {B, T});
-      bench().run(GatherBatch{inputs, targets, corpus, order, micro_step, 2, bench().state({.step = 4})});
-      const auto got = bench().read_ints(inputs), next = bench().read_ints(targets);
-      for (Index b = 0; b < B; ++b)
-        for (Index t = 0; t < T; ++t) {
-          const Index start = order.start((4 * 2 + micro_step) * B + b);
-          ASSERT_EQ(at(got, b * T + t), 65000 + start + t);
-          ASSERT_EQ(at(next, b * T + t), 65000 + start + t + 1);
-        }
+    for (const Index T : {1, 7, 8, 600}) {
+      const DataOrder order{1, n_tokens, T};
+      const Values<std::int32_t> unset(static_cast<std::size_t>(B * T), -7);
+      const Tensor inputs = bench().ints(unset, {B, T}), targets = bench().ints(unset, {B, T});
+      for (const Index micro_step : {0, 1}) {
+        bench().run(GatherBatch{inputs, targets, corpus, order, micro_step, 2, bench().state({.step = 4})});
+        const auto got = bench().read_ints(inputs), next = bench().read_ints(targets);
+        for (Index b = 0; b < B; ++b)
+          for (Index t = 0; t < T; ++t) {
+            const Index start = order.start((4 * 2 + micro_step) * B + b);
+            ASSERT_EQ(at(got, b * T + t), first_token + start + t);
+            ASSERT_EQ(at(next, b * T + t), first_token + start + t + 1);
+          }
+      }
     }
   }
 }

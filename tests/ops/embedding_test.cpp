@@ -9,10 +9,31 @@ namespace {
 struct Case {
   Index B, T, C, V, positions;
 };
-const Case kCases[] = {{1, 1, 1, 1, 1}, {3, 7, 20, 13, 9}, {2, 5, 3, 4, 5}, {5, 30, 70, 11, 32}};
+const Case kCases[] = {{1, 1, 1, 1, 1},      {3, 7, 20, 13, 9}, {2, 5, 3, 4, 5},
+                       {5, 30, 70, 11, 32},  {1, 65, 8, 2, 65}, {2, 65, 33, 97, 65},
+                       {1, 127, 96, 7, 127}, {3, 1, 7, 300, 2}, {1, 5, 520, 3, 5}};
 
 class Embedding : public OnDevice {
  protected:
+  // dwte and dwpe after EmbeddingBackward, against the transpose of the forward, which is linear.
+  void expect_backward(const Values<std::int32_t>& ids, Index B, Index T, Index C, Index V, Index positions,
+                       float p) {
+    const auto dout = random_reals(B * T * C, 4);
+    const Dropout dropout{p, 3, 2, 4, bench().state(state_)};
+    auto want_te = random_reals(V * C, 5), want_pe = random_reals(positions * C, 6);
+    const Tensor dwte = bench().exacts(want_te, {V, C}), dwpe = bench().exacts(want_pe, {positions, C});
+    bench().run(
+        EmbeddingBackward{dwte, dwpe, bench().reals(dout, {B, T, C}), bench().ints(ids, {B, T}), dropout});
+    const auto mask = reference::dropout_mask(B * T * C, dropout, state_);
+    for (Index i = 0; i < B * T * C; ++i) {
+      const Index n = i / C, c = i % C;
+      at(want_te, at(ids, n) * C + c) += at(dout, i) * at(mask, i);
+      at(want_pe, n % T * C + c) += at(dout, i) * at(mask, i);
+    }
+    EXPECT_TRUE(close(bench().read(dwte), want_te, backward(), dwte.shape_text()));
+    EXPECT_TRUE(close(bench().read(dwpe), want_pe, backward(), dwpe.shape_text()));
+  }
+
   const StepState state_{.step = (std::int64_t{1} << 33) + 3, .seed = 99};
 };
 
@@ -34,25 +55,69 @@ TEST_P(Embedding, ForwardAddsTokenAndPosition) {
 
 TEST_P(Embedding, BackwardAddsTheDerivatives) {
   for (const auto [B, T, C, V, positions] : kCases) {
-    const auto ids = random_ids(B * T, 1, V);
-    const auto dout = random_reals(B * T * C, 4);
-    for (const float p : {0.f, 0.3f}) {
-      const Dropout dropout{p, 3, 2, 4, bench().state(state_)};
-      auto want_te = random_reals(V * C, 5), want_pe = random_reals(positions * C, 6);
-      const Tensor dwte = bench().exacts(want_te, {V, C}), dwpe = bench().exacts(want_pe, {positions, C});
-      bench().run(
-          EmbeddingBackward{dwte, dwpe, bench().reals(dout, {B, T, C}), bench().ints(ids, {B, T}), dropout});
-      // The map is linear, so that its derivative is its transpose.
-      const auto mask = reference::dropout_mask(B * T * C, dropout, state_);
-      for (Index i = 0; i < B * T * C; ++i) {
-        const Index n = i / C, c = i % C;
-        at(want_te, at(ids, n) * C + c) += at(dout, i) * at(mask, i);
-        at(want_pe, n % T * C + c) += at(dout, i) * at(mask, i);
-      }
-      EXPECT_TRUE(close(bench().read(dwte), want_te, backward(), dwte.shape_text()));
-      EXPECT_TRUE(close(bench().read(dwpe), want_pe, backward(), dwpe.shape_text()));
-    }
+    for (const float p : {0.f, 0.3f}) expect_backward(random_ids(B * T, 1, V), B, T, C, V, positions, p);
   }
+}
+
+TEST_P(Embedding, BackwardAddsFrequentAndRareIds) {
+  const Index V = 1009, B = 3, T = 211, C = 24;
+  auto ids = random_ids(B * T, 1, V);
+  for (Index i = 0; i < B * T; ++i) {
+    if (i % 3 == 0) at(ids, i) = 5;  // a comma, say
+    if (i % 7 == 0) at(ids, i) = V - 1;
+  }
+  expect_backward(ids, B, T, C, V, T, 0.3f);
+}
+
+// Many tiles of a sort by two or three digits, and a run of more than a thousand positions.
+TEST_P(Embedding, BackwardAddsManyPositions) {
+  const Index B = 20, T = 2003;
+  for (const Index V : {Index{1}, Index{257}, Index{70001}}) {
+    auto ids = random_ids(B * T, 1, V);
+    for (Index i = 0; i < B * T; i += 4) at(ids, i) = 0;
+    expect_backward(ids, B, T, 1, V, T, 0);
+  }
+}
+
+TEST_P(Embedding, BackwardGivesTheSameBitsAgain) {
+  const Index B = 4, T = 100, C = 16, V = 3;
+  std::vector<char> first;
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    const Tensor dwte = bench().exacts(random_reals(V * C, 5), {V, C}),
+                 dwpe = bench().filled_exact(0, {T, C});
+    bench().run(EmbeddingBackward{dwte,
+                                  dwpe,
+                                  bench().reals(random_reals(B * T * C, 4), {B, T, C}),
+                                  bench().ints(random_ids(B * T, 1, V), {B, T}),
+                                  {}});
+    const auto bits = bench().bits(dwte);
+    if (repeat == 0) first = bits;
+    EXPECT_EQ(bits, first);
+  }
+}
+
+TEST_P(Embedding, TensorsNeedNotBeAligned) {
+  const Index B = 2, T = 3, C = 16, V = 5;
+  const auto ids = random_ids(B * T, 1, V);
+  const auto wte = random_reals(V * C + 1, 2), wpe = random_reals(T * C, 3);
+  const auto behind_one = [](const Tensor& tensor, std::initializer_list<Index> shape) {
+    return Tensor(static_cast<char*>(tensor.data) + dtype_bytes(tensor.dtype), tensor.dtype, shape);
+  };
+  const Dropout dropout{0.3f, 3, 2, 4, bench().state(state_)};
+  const Tensor whole = bench().unset({B * T * C + 1}), out = behind_one(whole, {B, T, C});
+  bench().run(EmbeddingForward{out, bench().ints(ids, {B, T}),
+                               behind_one(bench().reals(wte, {V * C + 1}), {V, C}),
+                               bench().reals(wpe, {T, C}), dropout});
+  const auto mask = reference::dropout_mask(B * T * C, dropout, state_);
+  const Values<double> table(wte.begin() + 1, wte.end());
+  EXPECT_TRUE(close(bench().read(out), reference::embedding(ids, table, wpe, mask, T, C), forward()));
+  EXPECT_TRUE(std::isnan(bench().read(whole)[0]));
+
+  const Tensor dinp = behind_one(bench().unset({C + 1}), {1, C});
+  bench().run(DropoutBackward{dinp, out.rows(0, 1).reshaped({T, C}).rows(0, 1), dropout});
+  auto want = bench().read(out.rows(0, 1).reshaped({T, C}).rows(0, 1));
+  for (std::size_t i = 0; i < want.size(); ++i) want[i] *= mask[i];
+  EXPECT_TRUE(close(bench().read(dinp), want, forward()));
 }
 
 TEST_P(Embedding, DropoutBackwardUsesTheForwardsMask) {

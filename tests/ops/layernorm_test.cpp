@@ -9,7 +9,8 @@ namespace {
 struct Case {
   Index N, C;
 };
-const Case kCases[] = {{1, 1}, {3, 20}, {5, 7}, {70, 33}, {33, 131}};
+const Case kCases[] = {{1, 1},  {3, 20},  {5, 7},   {70, 33}, {33, 131}, {70, 40},
+                       {1, 96}, {2, 264}, {3, 520}, {1, 776}, {2, 1024}, {2, 1032}};
 
 class LayerNorm : public OnDevice {
  protected:
@@ -101,6 +102,35 @@ TEST_P(LayerNorm, BackwardAddsTheDerivatives) {
         gradient([&](const auto& v) { return reference::layernorm(x, w, v, N, C).out; }, bias, dout);
     EXPECT_TRUE(close(bench().read(dweight), plus(other, want_dw), backward(10)));
     EXPECT_TRUE(close(bench().read(dbias), plus(other, want_db), backward(10)));
+  }
+}
+
+TEST_P(LayerNorm, TensorsNeedNotBeAligned) {
+  const Index N = 3, C = 64;
+  const auto inp = random_reals(N * C + 1, 1), weight = random_reals(C, 2), bias = random_reals(C, 3);
+  const Tensor padded = bench().reals(inp, {N * C + 1}), out = bench().unset({N, C});
+  const Tensor mean = bench().unset_exact({N}), rstd = bench().unset_exact({N});
+  const Tensor behind_one(static_cast<char*>(padded.data) + dtype_bytes(padded.dtype), padded.dtype, {N, C});
+  bench().run(
+      LayerNormForward{out, mean, rstd, behind_one, bench().exacts(weight, {C}), bench().exacts(bias, {C})});
+  const Values<double> rows(inp.begin() + 1, inp.end());
+  expect_equal(out, mean, rstd, reference::layernorm(rows, weight, bias, N, C));
+}
+
+TEST_P(LayerNorm, BackwardGivesTheSameBitsAgain) {
+  const Index N = 300, C = 40;
+  std::vector<std::vector<char>> first;
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    const Tensor dinp = bench().reals(random_reals(N * C, 5), {N, C});
+    const Tensor dweight = bench().exacts(random_reals(C, 6), {C}),
+                 dbias = bench().exacts(random_reals(C, 7), {C});
+    bench().run(LayerNormBackward{dinp, dweight, dbias, bench().reals(random_reals(N * C, 4), {N, C}),
+                                  bench().reals(random_reals(N * C, 1), {N, C}),
+                                  bench().filled_exact(0.1, {N}), bench().filled_exact(1.5, {N}),
+                                  bench().exacts(random_reals(C, 2), {C})});
+    const std::vector bits = {bench().bits(dinp), bench().bits(dweight), bench().bits(dbias)};
+    if (repeat == 0) first = bits;
+    EXPECT_EQ(bits, first);
   }
 }
 
