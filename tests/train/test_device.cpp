@@ -176,7 +176,7 @@ TEST_P(OnCuda, ACheckpointGoesOnOnTheCpuAndBack) {
 
 #ifdef ZHGPT_SIMT
 TEST_P(OnCuda, TooLittleMemoryIsADeviceErrorThatNamesWhatDidNotFit) {
-  simt::set_device_memory_limit(std::size_t{3} << 20);
+  simt::set_device_memory_limit(std::size_t{1} << 20);
   try {
     TrainerKit kit(config(), device_text());
     ADD_FAILURE() << "it fitted";
