@@ -3,7 +3,7 @@
 # sudo when not root. With every package present it does nothing and needs neither root nor network.
 set -euo pipefail
 
-packages=(g++ cmake ninja-build pkg-config libutf8proc-dev libopenblas-dev libuchardet-dev libxxhash-dev
+packages=(g++ cmake ninja-build pkg-config libutf8proc-dev libuchardet-dev libxxhash-dev
   liblzma-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev fortunes-zh "$@")
 
 missing=()

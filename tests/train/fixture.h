@@ -50,8 +50,10 @@ inline TokenArray token_array(const std::vector<std::int32_t>& ids) {
           .bytes = {bytes.begin(), bytes.end()}};
 }
 
-// Ids that look like text from afar: each depends on the one before, with surprises, so that there is something to learn.
-inline std::vector<std::int32_t> made_up_ids(std::int64_t count, std::int64_t vocab_size, std::uint32_t seed) {
+// Ids that look like text from afar: each depends on the one before, with surprises, so that there is
+// something to learn.
+inline std::vector<std::int32_t> made_up_ids(std::int64_t count, std::int64_t vocab_size,
+                                             std::uint32_t seed) {
   std::vector<std::int32_t> ids;
   std::uint32_t x = seed;
   std::int64_t id = 2;
@@ -87,6 +89,7 @@ inline Config small_config() {
   config.train.max_iters = 60;
   config.train.learning_rate = 1e-2;
   config.train.warmup_iters = 5;
+  config.train.device = "cpu";
   return config;
 }
 
@@ -97,13 +100,15 @@ struct TrainerKit {
   std::unique_ptr<Trainer> trainer;
 
   TrainerKit(const Config& config, Dataset data, int threads = 1)
-      : backend(make_backend("cpu", threads)),
+      : backend(make_backend(config.train.device, threads)),
         dataset(std::make_unique<Dataset>(std::move(data))),
         trainer(std::make_unique<Trainer>(*backend, config, *dataset)) {}
   TrainerKit(const Checkpoint& from, Dataset data, int threads = 1)
-      : backend(make_backend("cpu", threads)),
+      : TrainerKit(from, config_of(from), std::move(data), threads) {}
+  TrainerKit(const Checkpoint& from, const Config& config, Dataset data, int threads)
+      : backend(make_backend(config.train.device, threads)),
         dataset(std::make_unique<Dataset>(std::move(data))),
-        trainer(std::make_unique<Trainer>(*backend, config_of(from), *dataset, from)) {}
+        trainer(std::make_unique<Trainer>(*backend, config, *dataset, from)) {}
   Trainer& operator*() const { return *trainer; }
   Trainer* operator->() const { return trainer.get(); }
 };
@@ -124,7 +129,8 @@ inline void step_until(Trainer& trainer, std::int64_t step, std::vector<StepBits
     trainer.step();
     const StepState s = trainer.state();
     if (trace) {
-      trace->push_back({s.step, std::bit_cast<std::uint32_t>(s.loss), std::bit_cast<std::uint32_t>(s.grad_norm)});
+      trace->push_back(
+          {s.step, std::bit_cast<std::uint32_t>(s.loss), std::bit_cast<std::uint32_t>(s.grad_norm)});
     }
   }
 }

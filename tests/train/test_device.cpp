@@ -1,0 +1,194 @@
+// A whole training step on a CUDA device, real or the host runtime's: gradients against the CPU's in double,
+// losses beside the CPU's, and the same bits from run to run, from a graph or not, resumed or not.
+#include <cmath>
+#include <cstdlib>
+
+#include "train/fixture.h"
+#include "zhgpt/error.h"
+#ifdef ZHGPT_SIMT
+#include "simt/settings.h"
+#endif
+
+namespace zhgpt {
+namespace {
+
+using test::StepBits;
+using test::TrainerKit;
+
+// Heads of 32, which bf16 attention computes on tensor cores; rows of 64; a vocabulary that no pack divides.
+Config device_config(const std::string& device, const std::string& dtype) {
+  Config config = test::small_config();
+  config.model = {
+      .n_layer = 2, .n_head = 2, .n_embd = 64, .block_size = 20, .vocab_size = 37, .dropout = 0.1};
+  config.train.batch_size = 2;
+  config.train.max_iters = 20;
+  config.train.learning_rate = 3e-3;
+  config.train.device = device;
+  config.train.dtype = dtype;
+  return config;
+}
+Dataset device_text() {
+  return test::made_up_dataset(900, 60, 37);
+}
+
+// Which order CUDA's freedom takes must not matter.
+void take_order([[maybe_unused]] std::uint64_t seed) {
+#ifdef ZHGPT_SIMT
+  simt::set_seed(seed);
+#endif
+}
+
+class OnCuda : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    try {
+      make_backend("cuda", 1);
+    } catch (const DeviceError& error) {
+      const char* required = std::getenv("ZHGPT_REQUIRE_CUDA");
+      if (required && std::string(required) == "1") FAIL() << error.what();
+      GTEST_SKIP() << error.what();
+    }
+  }
+  bool is_bf16() const { return std::string(GetParam()) == "bf16"; }
+  Config config() const { return device_config("cuda", GetParam()); }
+};
+
+// All gradients of one micro-batch, in table order.
+std::vector<double> gradients(Backend& backend, const Config& config, DType dtype) {
+  const std::int64_t B = config.train.batch_size, T = config.model.block_size;
+  Gpt model(backend, config.model, B, Gpt::Purpose::training, dtype);
+  model.set_parameters(model.table().initial_values(7));
+  const auto ids = test::made_up_ids(B * T + 1, config.model.vocab_size, 3);
+  backend.upload(model.inputs(B, T).data, ids.data(), B * T * 4);
+  backend.upload(model.targets(B, T).data, ids.data() + 1, B * T * 4);
+  const StepState state{.step = 5, .seed = 11};
+  const Buffer device_state = backend.allocate(sizeof state, "state");
+  backend.upload(device_state.data(), &state, sizeof state);
+  model.forward_backward(B, T, 1.0 / static_cast<double>(B * T),
+                         {.p = static_cast<float>(config.model.dropout),
+                          .state = static_cast<const StepState*>(device_state.data())});
+  backend.synchronize();
+  const Tensor grads = model.grads();
+  std::vector<double> out(static_cast<std::size_t>(grads.numel()));
+  if (grads.dtype == DType::f64) {
+    backend.download(out.data(), grads.data, grads.bytes());
+  } else {
+    std::vector<float> values(out.size());
+    backend.download(values.data(), grads.data, grads.bytes());
+    out.assign(values.begin(), values.end());
+  }
+  return out;
+}
+
+TEST_P(OnCuda, EveryGradientIsTheCpusInDouble) {
+  const auto cpu = make_backend("cpu", 1), cuda = make_backend("cuda", 1);
+  const auto want = gradients(*cpu, config(), DType::f64);
+  const auto got = gradients(*cuda, config(), is_bf16() ? DType::bf16 : DType::f32);
+  const ParameterTable table(config().model);
+  for (const ParameterSpec& spec : table.specs()) {
+    double error = 0, size = 0;
+    for (std::int64_t i = spec.offset; i < spec.offset + spec.numel; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      error += (got[at] - want[at]) * (got[at] - want[at]);
+      size += want[at] * want[at];
+    }
+    // f32: sums of some hundred rounded terms. bf16: each of some ten steps between loss and tensor rounds to
+    // 8 bits.
+    EXPECT_LE(std::sqrt(error), (is_bf16() ? 3e-2 : 1e-5) * std::sqrt(size)) << spec.name;
+    EXPECT_GT(size, 0) << spec.name;
+  }
+}
+
+TEST_P(OnCuda, TwentyStepsFollowTheCpu) {
+  TrainerKit cpu(device_config("cpu", "fp32"), device_text()), cuda(config(), device_text());
+  float first = 0, last = 0;
+  for (int i = 0; i < 20; ++i) {
+    cpu->step();
+    cuda->step();
+    const StepState want = cpu->state();
+    const auto got = cuda->finished_steps(true);
+    ASSERT_EQ(got.size(), 1u);
+    EXPECT_EQ(got[0].step, want.step);
+    EXPECT_EQ(got[0].learning_rate, want.learning_rate);
+    ASSERT_LE(std::abs(got[0].loss - want.loss), is_bf16() ? 2e-2f : 1e-4f) << "step " << want.step;
+    (i == 0 ? first : last) = want.loss;
+  }
+  EXPECT_LT(last, first - 0.1f);  // there was something to follow
+}
+
+std::vector<StepBits> trace_of(const Config& config, std::int64_t steps, std::uint64_t* hash) {
+  TrainerKit kit(config, device_text());
+  std::vector<StepBits> trace;
+  test::step_until(*kit, steps, &trace);
+  *hash = state_hash(kit->snapshot());
+  return trace;
+}
+
+TEST_P(OnCuda, RunsAreBitIdenticalInAnyOrderOfThreads) {
+  Config two_batches = config();
+  two_batches.train.gradient_accumulation_steps = 2;
+  std::uint64_t hash = 0, other_hash = 0;
+  take_order(0);
+  const auto trace = trace_of(two_batches, 4, &hash);
+  for (const std::uint64_t seed : {1, 5}) {
+    take_order(seed);
+    EXPECT_EQ(trace_of(two_batches, 4, &other_hash), trace);
+    EXPECT_EQ(other_hash, hash);
+  }
+  take_order(0);
+}
+
+TEST_P(OnCuda, ResumedIsNeverStopped) {
+  std::uint64_t hash = 0;
+  const auto trace = trace_of(config(), 5, &hash);
+  const test::TempDirectory directory;
+  {
+    TrainerKit kit(config(), device_text());
+    test::step_until(*kit, 3);  // the first runs op by op, the next two are replays
+    save_checkpoint(directory.file("state.bin"), kit->snapshot(), true);
+  }
+  TrainerKit kit(Checkpoint::open(directory.file("state.bin")), device_text());
+  std::vector<StepBits> rest;
+  test::step_until(*kit, 5, &rest);
+  EXPECT_EQ(rest, std::vector<StepBits>(trace.begin() + 3, trace.end()));
+  EXPECT_EQ(state_hash(kit->snapshot()), hash);
+}
+
+TEST_P(OnCuda, ACheckpointGoesOnOnTheCpuAndBack) {
+  const test::TempDirectory directory;
+  TrainerKit stays(config(), device_text());
+  test::step_until(*stays, 6);
+  {
+    TrainerKit cuda(config(), device_text());
+    test::step_until(*cuda, 2);
+    save_checkpoint(directory.file("cuda.bin"), cuda->snapshot(), true);
+  }
+  {
+    TrainerKit cpu(Checkpoint::open(directory.file("cuda.bin")), device_config("cpu", "fp32"), device_text(),
+                   1);
+    test::step_until(*cpu, 4);
+    save_checkpoint(directory.file("cpu.bin"), cpu->snapshot(), true);
+  }
+  TrainerKit back(Checkpoint::open(directory.file("cpu.bin")), config(), device_text(), 1);
+  test::step_until(*back, 6);
+  EXPECT_NEAR(back->state().loss, stays->state().loss, is_bf16() ? 2e-2 : 1e-4);
+}
+
+#ifdef ZHGPT_SIMT
+TEST_P(OnCuda, TooLittleMemoryIsADeviceErrorThatNamesWhatDidNotFit) {
+  simt::set_device_memory_limit(std::size_t{1} << 20);
+  try {
+    TrainerKit kit(config(), device_text());
+    ADD_FAILURE() << "it fitted";
+  } catch (const DeviceError& error) {
+    EXPECT_NE(std::string(error.what()).find("no room for"), std::string::npos) << error.what();
+  }
+  simt::set_device_memory_limit(std::size_t{2} << 30);
+}
+#endif
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, OnCuda, ::testing::Values("fp32", "bf16"),
+                         [](const auto& test) { return std::string(test.param); });
+
+}  // namespace
+}  // namespace zhgpt
