@@ -18,27 +18,24 @@ __global__ void __launch_bounds__(kThreads)
                         std::int64_t micro_step, std::int64_t micro_steps, const StepState* state,
                         std::int64_t B, std::int64_t T) {
   ZHGPT_SHARED(std::int64_t, start, [1]);
-  const std::int64_t first_sample = (state->step * micro_steps + micro_step) * B;
-  for (std::int64_t b = blockIdx.x; b < B; b += gridDim.x) {
-    if (threadIdx.x == 0) start[0] = order.start(first_sample + b);
-    __syncthreads();  // the start is known
-    const Token* window = tokens + start[0];
-    for (std::int64_t t = std::int64_t{threadIdx.x} * kSize; t < T; t += kThreads * kSize) {
-      Pack<std::int32_t, kSize> input, target;
+  const std::int64_t b = blockIdx.x;
+  if (threadIdx.x == 0) start[0] = order.start((state->step * micro_steps + micro_step) * B + b);
+  __syncthreads();  // the start is known
+  const Token* window = tokens + start[0];
+  for (std::int64_t t = std::int64_t{threadIdx.x} * kSize; t < T; t += kThreads * kSize) {
+    Pack<std::int32_t, kSize> input, target;
 #pragma unroll
-      for (int k = 0; k < kSize; ++k) {
-        input[k] = static_cast<std::int32_t>(window[t + k]);
-        target[k] = static_cast<std::int32_t>(window[t + k + 1]);
-      }
-      if constexpr (kSize == 1) {
-        inputs[b * T + t] = input[0];
-        targets[b * T + t] = target[0];
-      } else {
-        store128_whole(inputs + b * T + t, input);
-        store128_whole(targets + b * T + t, target);
-      }
+    for (int k = 0; k < kSize; ++k) {
+      input[k] = static_cast<std::int32_t>(window[t + k]);
+      target[k] = static_cast<std::int32_t>(window[t + k + 1]);
     }
-    __syncthreads();  // all have read the start: the next row may overwrite it
+    if constexpr (kSize == 1) {
+      inputs[b * T + t] = input[0];
+      targets[b * T + t] = target[0];
+    } else {
+      store128_whole(inputs + b * T + t, input);
+      store128_whole(targets + b * T + t, target);
+    }
   }
 }
 
@@ -49,9 +46,9 @@ void gather(Stream& stream, const GatherBatch& op) {
   const Cost cost{.bytes = static_cast<double>(B * T) * (2 * sizeof(std::int32_t) + sizeof(Token))};
   with_pack_size<std::int32_t>(in_packs<std::int32_t>(T, {inputs, targets}), [&](auto size) {
     constexpr int kSize = decltype(size)::value;
-    ZHGPT_LAUNCH(stream, cost, (LaunchShape{blocks_for(B, 1), kThreads}), (gather_batch_kernel<Token, kSize>),
-                 inputs, targets, op.tokens.as<Token>(), op.order, op.micro_step, op.micro_steps, op.state, B,
-                 T);
+    ZHGPT_LAUNCH(stream, cost, (LaunchShape{static_cast<unsigned>(B), kThreads}),
+                 (gather_batch_kernel<Token, kSize>), inputs, targets, op.tokens.as<Token>(), op.order,
+                 op.micro_step, op.micro_steps, op.state, B, T);
   });
 }
 
