@@ -7,7 +7,6 @@
 // sums D_t = dout_t . out_t in scratch) and one by keys (dk, dv): every number has one writer and its sum the
 // order of the tiles. Derivation: docs/numerics.md.
 #include "cuda/attention.cuh"
-#include "zhgpt/error.h"
 
 namespace zhgpt::cuda {
 namespace {
@@ -347,8 +346,8 @@ void with_tile(int HS, const F& f) {
   if (HS <= 32) return f(Tile<32>{});
   if (HS <= 64) return f(Tile<64>{});
   if (HS <= 128) return f(Tile<128>{});
-  if (HS <= 256) return f(Tile<256>{});
-  throw ConfigError("attention: head size " + std::to_string(HS) + ", the CUDA backend takes at most 256");
+  check_head_size(HS);
+  return f(Tile<kWidestHead>{});
 }
 
 template <class T, bool kVector>
@@ -390,14 +389,14 @@ void backward(Context& context, const AttentionBackward& op) {
 template <class T>
 void attention_forward_plain(Context& context, const AttentionForward& op) {
   if constexpr (std::is_same_v<T, float>) {
-    if (in_vectors<T>(Heads(op.out), {op.out.data, op.qkv.data})) return forward<T, true>(context, op);
+    if (in_vectors<T>(op.out.dim(3), {op.out.data, op.qkv.data})) return forward<T, true>(context, op);
   }
   forward<T, false>(context, op);
 }
 template <class T>
 void attention_backward_plain(Context& context, const AttentionBackward& op) {
   if constexpr (std::is_same_v<T, float>) {
-    if (in_vectors<T>(Heads(op.out), {op.dqkv.data, op.dout.data, op.qkv.data})) {
+    if (in_vectors<T>(op.out.dim(3), {op.dqkv.data, op.dout.data, op.qkv.data})) {
       return backward<T, true>(context, op);
     }
   }
