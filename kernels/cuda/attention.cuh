@@ -1,16 +1,18 @@
 // What the attention kernels share: where a head lies in memory, what a pass costs, and the plain kernels,
-// which take any head size up to 256 and any address.
+// which take any head size up to kWidestHead and any address.
 #pragma once
 
 #include <algorithm>
 #include <initializer_list>
+#include <string>
 
 #include "cuda/launch.cuh"
 #include "cuda/ops.h"
+#include "zhgpt/error.h"
 
 namespace zhgpt::cuda {
 
-constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
+constexpr float kLog2E = 1.44269504f;
 
 // The heads of (B, T, NH, HS) and (B, T, 3, NH, HS), numbered b NH + h. Rows of a head are counted in int (a
 // tensor of 2^31 positions fits no device), offsets of elements in std::int64_t.
@@ -43,11 +45,18 @@ struct Heads {
 
 // Whether 128-bit accesses to all rows of heads are aligned.
 template <class T>
-bool in_vectors(const Heads& heads, std::initializer_list<const void*> operands) {
+bool in_vectors(std::int64_t HS, std::initializer_list<const void*> operands) {
   const auto aligned = [](const void* operand) {
     return reinterpret_cast<std::uintptr_t>(operand) % 16 == 0;
   };
-  return heads.HS % Pack128<T>::kSize == 0 && std::all_of(operands.begin(), operands.end(), aligned);
+  return HS % Pack128<T>::kSize == 0 && std::all_of(operands.begin(), operands.end(), aligned);
+}
+
+constexpr int kWidestHead = 256;
+inline void check_head_size(std::int64_t HS) {
+  if (HS <= kWidestHead) return;
+  throw ConfigError("attention: head size " + std::to_string(HS) + ", the CUDA backend takes at most " +
+                    std::to_string(kWidestHead));
 }
 
 // Causal attention on ordinary arithmetic, for T = float and bf16; defined in attention_f32.cu.

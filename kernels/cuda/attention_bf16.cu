@@ -38,7 +38,8 @@ struct Place {
   }
 };
 
-// One block a tile of queries of a head, those with the most keys first.
+// One block a tile of queries of a head, those with the most keys first, heads one after the other, so that
+// the keys and values that blocks share stay in L2.
 template <int kHeadSize>
 __global__ void __launch_bounds__(WarpTile<kHeadSize>::kThreads, 2)
     attention_forward_bf16_kernel(bf16* out, float* lse, const bf16* qkv, Heads heads, int tiles) {
@@ -359,7 +360,7 @@ void with_tile(int HS, const F& f) {
 template <>
 void execute<bf16>(Context& context, const AttentionForward& op) {
   const Heads heads(op.out);
-  if (heads.HS > kWidest || !in_vectors<bf16>(heads, {op.out.data, op.qkv.data})) {
+  if (heads.HS > kWidest || !in_vectors<bf16>(heads.HS, {op.out.data, op.qkv.data})) {
     return attention_forward_plain<bf16>(context, op);
   }
   with_tile(heads.HS, [&]<class Tile>(Tile) {
@@ -377,7 +378,7 @@ template <>
 void execute<bf16>(Context& context, const AttentionBackward& op) {
   const Heads heads(op.out);
   if (heads.HS > kWidest ||
-      !in_vectors<bf16>(heads, {op.dqkv.data, op.dout.data, op.out.data, op.qkv.data})) {
+      !in_vectors<bf16>(heads.HS, {op.dqkv.data, op.dout.data, op.out.data, op.qkv.data})) {
     return attention_backward_plain<bf16>(context, op);
   }
   auto* mean_dps = static_cast<float*>(

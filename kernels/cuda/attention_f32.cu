@@ -7,7 +7,6 @@
 // sums D_t = dout_t . out_t in scratch) and one by keys (dk, dv): every number has one writer and its sum the
 // order of the tiles. Derivation: docs/numerics.md.
 #include "cuda/attention.cuh"
-#include "zhgpt/error.h"
 
 namespace zhgpt::cuda {
 namespace {
@@ -153,7 +152,8 @@ struct Tile {
   }
 };
 
-// One block a tile of queries of a head, those with the most keys first.
+// One block a tile of queries of a head, those with the most keys first, heads one after the other, so that
+// the keys and values that blocks share stay in L2.
 template <class T, int kHeadSize, bool kVector>
 __global__ void __launch_bounds__(kThreads, 2)
     attention_forward_kernel(T* out, float* lse, const T* qkv, Heads heads, int tiles) {
@@ -347,8 +347,8 @@ void with_tile(int HS, const F& f) {
   if (HS <= 32) return f(Tile<32>{});
   if (HS <= 64) return f(Tile<64>{});
   if (HS <= 128) return f(Tile<128>{});
-  if (HS <= 256) return f(Tile<256>{});
-  throw ConfigError("attention: head size " + std::to_string(HS) + ", the CUDA backend takes at most 256");
+  check_head_size(HS);
+  return f(Tile<kWidestHead>{});
 }
 
 template <class T, bool kVector>
@@ -390,14 +390,14 @@ void backward(Context& context, const AttentionBackward& op) {
 template <class T>
 void attention_forward_plain(Context& context, const AttentionForward& op) {
   if constexpr (std::is_same_v<T, float>) {
-    if (in_vectors<T>(Heads(op.out), {op.out.data, op.qkv.data})) return forward<T, true>(context, op);
+    if (in_vectors<T>(op.out.dim(3), {op.out.data, op.qkv.data})) return forward<T, true>(context, op);
   }
   forward<T, false>(context, op);
 }
 template <class T>
 void attention_backward_plain(Context& context, const AttentionBackward& op) {
   if constexpr (std::is_same_v<T, float>) {
-    if (in_vectors<T>(Heads(op.out), {op.dqkv.data, op.dout.data, op.qkv.data})) {
+    if (in_vectors<T>(op.out.dim(3), {op.dqkv.data, op.dout.data, op.qkv.data})) {
       return backward<T, true>(context, op);
     }
   }
