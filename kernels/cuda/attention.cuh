@@ -12,7 +12,7 @@
 
 namespace zhgpt::cuda {
 
-constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
+constexpr float kLog2E = 1.44269504f;
 
 // The heads of (B, T, NH, HS) and (B, T, 3, NH, HS), numbered b NH + h. Rows of a head are counted in int (a
 // tensor of 2^31 positions fits no device), offsets of elements in std::int64_t.

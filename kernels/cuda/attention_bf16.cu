@@ -38,7 +38,8 @@ struct Place {
   }
 };
 
-// One block a tile of queries of a head, those with the most keys first.
+// One block a tile of queries of a head, those with the most keys first, heads one after the other, so that
+// the keys and values that blocks share stay in L2.
 template <int kHeadSize>
 __global__ void __launch_bounds__(WarpTile<kHeadSize>::kThreads, 2)
     attention_forward_bf16_kernel(bf16* out, float* lse, const bf16* qkv, Heads heads, int tiles) {

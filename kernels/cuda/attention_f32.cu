@@ -152,7 +152,8 @@ struct Tile {
   }
 };
 
-// One block a tile of queries of a head, those with the most keys first.
+// One block a tile of queries of a head, those with the most keys first, heads one after the other, so that
+// the keys and values that blocks share stay in L2.
 template <class T, int kHeadSize, bool kVector>
 __global__ void __launch_bounds__(kThreads, 2)
     attention_forward_kernel(T* out, float* lse, const T* qkv, Heads heads, int tiles) {

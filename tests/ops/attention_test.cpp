@@ -119,6 +119,28 @@ TEST_P(Attention, TakesAnyAddress) {
   EXPECT_TRUE(close(bench().read(dqkv), derivative(qkv, dout, saved, c), backward(2)));
 }
 
+// Bits, from run to run and from the batch to a row of it alone.
+TEST_P(Attention, EveryRunGivesTheSameBits) {
+  const Case c{2, 150, 1, 64}, alone{1, c.T, c.NH, c.HS};
+  const Index count = c.B * c.T * 3 * c.NH * c.HS, n_out = count / 3;
+  const auto qkv = random_reals(count, 1), dout = random_reals(n_out, 2);
+  const auto run = [&](const Case& of, Index first) {  // rows of the batch from `first` on
+    const auto part = [&](const Values<double>& all) {
+      const Index of_row = static_cast<Index>(all.size()) / c.B;
+      return Values<double>(all.begin() + first * of_row, all.begin() + (first + of.B) * of_row);
+    };
+    const Tensor dqkv = bench().unset({of.B, of.T, 3, of.NH, of.HS});
+    const Tensor in = bench().reals(part(qkv), {of.B, of.T, 3, of.NH, of.HS});
+    const Result forward = run_forward(part(qkv), of);
+    bench().run(AttentionBackward{dqkv, bench().reals(part(dout), {of.B, of.T, of.NH, of.HS}), forward.out,
+                                  forward.lse, in});
+    return bench().read(dqkv);
+  };
+  const auto once = run(c, 0);
+  EXPECT_EQ(once, run(c, 0));
+  EXPECT_EQ(Values<double>(once.begin() + count / 2, once.end()), run(alone, 1));
+}
+
 TEST_P(Attention, TheFutureHasNoInfluence) {
   const Case c{1, 100, 2, 8};
   auto qkv = random_reals(c.T * 3 * c.NH * c.HS, 1);
