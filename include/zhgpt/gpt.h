@@ -18,12 +18,16 @@ namespace zhgpt {
 class Gpt {
  public:
   enum class Purpose { inference, training };
+  // What backward computes again instead of keeping it from forward: nothing; of each block fc and its GELU,
+  // the two widest activations; or all of a block but the stream that leaves it. Gradients have the same bits
+  // whichever it is.
+  enum class Recompute { none, gelu, block };
 
   // Room for batches of up to `max_batch` rows of block_size tokens. dtype is that of activations and
   // products. In bf16 the parameters, gradients and sums are f32 all the same, and a working copy of the
   // parameters is what products read. Throws DeviceError when memory does not suffice.
   Gpt(Backend& backend, const ModelConfig& config, std::int64_t max_batch, Purpose purpose,
-      DType dtype = DType::f32);
+      DType dtype = DType::f32, Recompute recompute = Recompute::none);
 
   const ModelConfig& config() const { return config_; }
   const ParameterTable& table() const { return table_; }
@@ -32,6 +36,7 @@ class Gpt {
   Tensor params() const { return flat(params_buffer_, exact_); }  // (P), flat, exact
   Tensor grads() const { return flat(grads_buffer_, exact_); }    // (P), flat, exact; training only
   Tensor working() const;  // (P), flat, params in bf16; absent in other dtypes
+  std::int64_t activation_bytes() const { return activations_buffer_.bytes(); }
   const GptTensors& param_tensors() const { return params_; }
   const GptTensors& grad_tensors() const { return grads_; }
   void set_parameters(const std::vector<float>& flat_values);  // (P) in table order
@@ -66,7 +71,12 @@ class Gpt {
   BlockActivations& block(std::int64_t layer) {
     return blocks_[static_cast<std::size_t>(layer) % blocks_.size()];
   }
+  Tensor block_input(std::int64_t layer, std::int64_t N);  // (N, C)
+  void forward_ln_1(std::int64_t layer, std::int64_t N);
+  void forward_attention(std::int64_t layer, std::int64_t B, std::int64_t T, const Dropout& dropout);
+  void forward_fc(std::int64_t layer, std::int64_t N);
   void forward(std::int64_t B, std::int64_t T, const Dropout& dropout);
+  void recompute(std::int64_t layer, std::int64_t B, std::int64_t T, const Dropout& dropout);
   void backward(std::int64_t B, std::int64_t T, const Dropout& dropout);
   Tensor through_dropout(Tensor dout, const Dropout& dropout);
 
@@ -74,6 +84,7 @@ class Gpt {
   ModelConfig config_;
   std::int64_t max_batch_;
   DType dtype_, exact_;
+  Recompute recompute_;
   ParameterTable table_;
   Buffer params_buffer_, working_buffer_, grads_buffer_, activations_buffer_;
   GptTensors params_, grads_;

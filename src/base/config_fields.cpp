@@ -56,6 +56,8 @@ const ConfigField kFields[] = {
     {"device", FieldGroup::train, ZHGPT_REF(train.device), Msg::help_device},
     {"dtype", FieldGroup::train, ZHGPT_REF(train.dtype), Msg::help_dtype, 0, 0, "auto|fp32|tf32|bf16", false,
      true},
+    {"recompute", FieldGroup::train, ZHGPT_REF(train.recompute), Msg::help_recompute, 0, 0, "none|gelu|block",
+     false, true},
     {"threads", FieldGroup::train, ZHGPT_REF(train.threads), Msg::help_threads, 0, 1024},
 };
 #undef ZHGPT_REF

@@ -25,12 +25,14 @@ Dropout at_site(Dropout dropout, std::uint32_t site) {
 
 }  // namespace
 
-Gpt::Gpt(Backend& backend, const ModelConfig& config, std::int64_t max_batch, Purpose purpose, DType dtype)
+Gpt::Gpt(Backend& backend, const ModelConfig& config, std::int64_t max_batch, Purpose purpose, DType dtype,
+         Recompute recompute)
     : backend_(backend),
       config_((config.validate(), config)),
       max_batch_(max_batch),
       dtype_(dtype),
       exact_(dtype == DType::bf16 ? DType::f32 : dtype),
+      recompute_(recompute),
       table_(config),
       params_buffer_(backend.allocate(table_.flat_size() * dtype_bytes(exact_), "parameters")),
       working_buffer_(dtype == DType::bf16
@@ -58,20 +60,34 @@ void Gpt::allocate_activations(Purpose purpose) {
   arena.add(last_rows_, dtype_, {max_batch_, C});
   arena.add(logits_, dtype_, {max_batch_, config_.vocab_size});
   for (BlockActivations& a : blocks_) {
-    for (Tensor* rows : {&a.mean_1, &a.rstd_1, &a.mean_2, &a.rstd_2}) arena.add(*rows, exact_, {N});
-    for (Tensor* wide : {&a.ln_1, &a.attention, &a.residual_1, &a.ln_2, &a.residual_2}) {
-      arena.add(*wide, dtype_, {N, C});
+    const bool first = &a == &blocks_.front();
+    arena.add(a.residual_2, dtype_, {N, C});
+    if (first || recompute_ != Recompute::block) {
+      for (Tensor* rows : {&a.mean_1, &a.rstd_1, &a.mean_2, &a.rstd_2}) arena.add(*rows, exact_, {N});
+      for (Tensor* wide : {&a.ln_1, &a.attention, &a.residual_1, &a.ln_2}) arena.add(*wide, dtype_, {N, C});
+      arena.add(a.qkv, dtype_, {N, 3 * C});
+      arena.add(a.lse, exact_, {N, config_.n_head});
     }
-    arena.add(a.qkv, dtype_, {N, 3 * C});
-    arena.add(a.lse, exact_, {N, config_.n_head});
-    arena.add(a.pre_gelu, dtype_, {N, 4 * C});
-    arena.add(a.gelu, dtype_, {N, 4 * C});
+    if (first || recompute_ == Recompute::none) {
+      for (Tensor* wide : {&a.pre_gelu, &a.gelu}) arena.add(*wide, dtype_, {N, 4 * C});
+    }
   }
   if (training) {
     for (Tensor* wide : {&dresidual_, &dbranch_, &dnorm_}) arena.add(*wide, dtype_, {N, C});
     arena.add(dwide_, dtype_, {N, 4 * C});
   }
   activations_buffer_ = arena.allocate(backend_, "activations");
+
+  for (BlockActivations& a : blocks_) {  // what got no memory of its own is the first block's
+    if (recompute_ == Recompute::block) {
+      const Tensor own = a.residual_2;
+      a = blocks_.front();
+      a.residual_2 = own;
+    } else if (recompute_ == Recompute::gelu) {
+      a.pre_gelu = blocks_.front().pre_gelu;
+      a.gelu = blocks_.front().gelu;
+    }
+  }
 }
 
 void Gpt::set_parameters(const std::vector<float>& flat_values) {
@@ -112,55 +128,75 @@ Tensor Gpt::losses(std::int64_t B, std::int64_t T) const {
   return losses_.rows(0, B * T);
 }
 
+Tensor Gpt::block_input(std::int64_t layer, std::int64_t N) {
+  return (layer == 0 ? embedded_ : block(layer - 1).residual_2).rows(0, N);
+}
+
+// ln_1 of a block that no block before it has computed on its way.
+void Gpt::forward_ln_1(std::int64_t layer, std::int64_t N) {
+  BlockActivations& a = block(layer);
+  const BlockTensors& p = params_.h[static_cast<std::size_t>(layer)];
+  backend_.run(LayerNormForward{.out = a.ln_1.rows(0, N),
+                                .mean = a.mean_1.rows(0, N),
+                                .rstd = a.rstd_1.rows(0, N),
+                                .inp = block_input(layer, N),
+                                .weight = p.ln_1_weight,
+                                .bias = p.ln_1_bias});
+}
+
+// From ln_1 to residual_1 and ln_2.
+void Gpt::forward_attention(std::int64_t layer, std::int64_t B, std::int64_t T, const Dropout& dropout) {
+  const std::int64_t N = B * T, NH = config_.n_head, HS = config_.head_size();
+  const auto rows = [N](Tensor t) { return t.rows(0, N); };
+  const BlockTensors& p = params_.h[static_cast<std::size_t>(layer)];
+  BlockActivations& a = block(layer);
+  backend_.run(LinearForward{
+      .out = rows(a.qkv), .pre_gelu = {}, .inp = rows(a.ln_1), .weight = p.attn_weight, .bias = p.attn_bias});
+  backend_.run(AttentionForward{.out = rows(a.attention).reshaped({B, T, NH, HS}),
+                                .lse = rows(a.lse).reshaped({B, NH, T}),
+                                .qkv = rows(a.qkv).reshaped({B, T, 3, NH, HS})});
+  backend_.run(LinearForward{.out = rows(branch_),
+                             .pre_gelu = {},
+                             .inp = rows(a.attention),
+                             .weight = p.proj_weight,
+                             .bias = p.proj_bias});
+  backend_.run(ResidualLayerNormForward{.out = rows(a.ln_2),
+                                        .residual = rows(a.residual_1),
+                                        .mean = rows(a.mean_2),
+                                        .rstd = rows(a.rstd_2),
+                                        .inp = block_input(layer, N),
+                                        .branch = rows(branch_),
+                                        .weight = p.ln_2_weight,
+                                        .bias = p.ln_2_bias,
+                                        .dropout = at_site(dropout, attention_site(layer))});
+}
+
+// From ln_2 to pre_gelu and gelu.
+void Gpt::forward_fc(std::int64_t layer, std::int64_t N) {
+  const BlockTensors& p = params_.h[static_cast<std::size_t>(layer)];
+  BlockActivations& a = block(layer);
+  backend_.run(LinearForward{.out = a.gelu.rows(0, N),
+                             .pre_gelu = a.pre_gelu.rows(0, N),
+                             .inp = a.ln_2.rows(0, N),
+                             .weight = p.fc_weight,
+                             .bias = p.fc_bias});
+}
+
 void Gpt::forward(std::int64_t B, std::int64_t T, const Dropout& dropout) {
-  const std::int64_t N = B * T, C = config_.n_embd, NH = config_.n_head, HS = config_.head_size();
+  const std::int64_t N = B * T, C = config_.n_embd;
   const auto rows = [N](Tensor t) { return t.rows(0, N); };
 
-  Tensor x = rows(embedded_);
-  backend_.run(EmbeddingForward{.out = x.reshaped({B, T, C}),
+  backend_.run(EmbeddingForward{.out = rows(embedded_).reshaped({B, T, C}),
                                 .inputs = inputs(B, T),
                                 .wte = params_.wte,
                                 .wpe = params_.wpe,
                                 .dropout = at_site(dropout, kEmbeddingSite)});
-  {
-    BlockActivations& first = block(0);
-    backend_.run(LayerNormForward{.out = rows(first.ln_1),
-                                  .mean = rows(first.mean_1),
-                                  .rstd = rows(first.rstd_1),
-                                  .inp = x,
-                                  .weight = params_.h[0].ln_1_weight,
-                                  .bias = params_.h[0].ln_1_bias});
-  }
+  forward_ln_1(0, N);
   for (std::int64_t l = 0; l < config_.n_layer; ++l) {
     const BlockTensors& p = params_.h[static_cast<std::size_t>(l)];
     BlockActivations& a = block(l);
-    backend_.run(LinearForward{.out = rows(a.qkv),
-                               .pre_gelu = {},
-                               .inp = rows(a.ln_1),
-                               .weight = p.attn_weight,
-                               .bias = p.attn_bias});
-    backend_.run(AttentionForward{.out = rows(a.attention).reshaped({B, T, NH, HS}),
-                                  .lse = rows(a.lse).reshaped({B, NH, T}),
-                                  .qkv = rows(a.qkv).reshaped({B, T, 3, NH, HS})});
-    backend_.run(LinearForward{.out = rows(branch_),
-                               .pre_gelu = {},
-                               .inp = rows(a.attention),
-                               .weight = p.proj_weight,
-                               .bias = p.proj_bias});
-    backend_.run(ResidualLayerNormForward{.out = rows(a.ln_2),
-                                          .residual = rows(a.residual_1),
-                                          .mean = rows(a.mean_2),
-                                          .rstd = rows(a.rstd_2),
-                                          .inp = x,
-                                          .branch = rows(branch_),
-                                          .weight = p.ln_2_weight,
-                                          .bias = p.ln_2_bias,
-                                          .dropout = at_site(dropout, attention_site(l))});
-    backend_.run(LinearForward{.out = rows(a.gelu),
-                               .pre_gelu = rows(a.pre_gelu),
-                               .inp = rows(a.ln_2),
-                               .weight = p.fc_weight,
-                               .bias = p.fc_bias});
+    forward_attention(l, B, T, dropout);
+    forward_fc(l, N);
     backend_.run(LinearForward{.out = rows(branch_),
                                .pre_gelu = {},
                                .inp = rows(a.gelu),
@@ -180,8 +216,18 @@ void Gpt::forward(std::int64_t B, std::int64_t T, const Dropout& dropout) {
                                           .weight = last ? params_.ln_f_weight : next_p.ln_1_weight,
                                           .bias = last ? params_.ln_f_bias : next_p.ln_1_bias,
                                           .dropout = at_site(dropout, mlp_site(l))});
-    x = rows(a.residual_2);
   }
+}
+
+// What backward needs of a block and forward did not keep, by the same operations and so to the same bits.
+// The last block's is still there.
+void Gpt::recompute(std::int64_t layer, std::int64_t B, std::int64_t T, const Dropout& dropout) {
+  if (recompute_ == Recompute::none || layer + 1 == config_.n_layer) return;
+  if (recompute_ == Recompute::block) {
+    forward_ln_1(layer, B * T);
+    forward_attention(layer, B, T, dropout);
+  }
+  forward_fc(layer, B * T);
 }
 
 Tensor Gpt::through_dropout(Tensor dout, const Dropout& dropout) {
@@ -212,6 +258,7 @@ void Gpt::backward(std::int64_t B, std::int64_t T, const Dropout& dropout) {
     const BlockTensors& p = params_.h[static_cast<std::size_t>(l)];
     const BlockTensors& g = grads_.h[static_cast<std::size_t>(l)];
     BlockActivations& a = block(l);
+    recompute(l, B, T, dropout);
 
     Tensor dbranch = through_dropout(dresidual, at_site(dropout, mlp_site(l)));
     backend_.run(LinearBackwardWeight{
@@ -247,7 +294,7 @@ void Gpt::backward(std::int64_t B, std::int64_t T, const Dropout& dropout) {
                                    .dweight = g.ln_1_weight,
                                    .dbias = g.ln_1_bias,
                                    .dout = dnorm,
-                                   .inp = rows(l == 0 ? embedded_ : block(l - 1).residual_2),
+                                   .inp = block_input(l, N),
                                    .mean = rows(a.mean_1),
                                    .rstd = rows(a.rstd_1),
                                    .weight = p.ln_1_weight});

@@ -29,6 +29,11 @@ DType training_dtype(const Backend& backend, const std::string& dtype) {
   return DType::bf16;
 }
 
+Gpt::Recompute recompute_of(const std::string& name) {
+  if (name == "none") return Gpt::Recompute::none;
+  return name == "gelu" ? Gpt::Recompute::gelu : Gpt::Recompute::block;
+}
+
 }  // namespace
 
 std::int64_t planned_steps(const TrainConfig& config, const DataOrder& order) {
@@ -44,7 +49,8 @@ std::int64_t planned_steps(const TrainConfig& config, const DataOrder& order) {
 Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset)
     : backend_(backend), config_(config), dataset_(dataset), order_(order_of(config, dataset)) {
   model_ = std::make_unique<Gpt>(backend, config.model, config.train.batch_size, Gpt::Purpose::training,
-                                 training_dtype(backend, config.train.dtype));
+                                 training_dtype(backend, config.train.dtype),
+                                 recompute_of(config.train.recompute));
   optimizer_ = std::make_unique<Optimizer>(*model_);
   state_buffer_ = backend.allocate(sizeof(StepState), "the step's state");
   const Tensor tokens = dataset.train.tensor();
