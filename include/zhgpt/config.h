@@ -65,7 +65,8 @@ struct TrainConfig {
   std::string device = "auto";
   std::string dtype = "auto";      // fp32, tf32, bf16; auto: bf16 where the device has it
   std::string recompute = "none";  // none, gelu, block: what backward computes again, to save memory
-  std::int64_t threads = 0;        // 0: all that this process may use
+  bool deterministic = true;  // false: a CUDA device may add up in another order each run, if that is faster
+  std::int64_t threads = 0;   // 0: all that this process may use
 };
 
 struct Config {
@@ -86,7 +87,7 @@ struct Config {
 enum class FieldGroup { model, text, train };
 
 struct ConfigField {
-  using Ref = std::variant<std::int64_t*, double*, std::string*>;
+  using Ref = std::variant<std::int64_t*, double*, std::string*, bool*>;
   const char* name;  // snake_case
   FieldGroup group;
   Ref (*ref)(Config&);

@@ -37,6 +37,9 @@ inline std::string to_text(std::string_view text) {
 inline std::string to_text(const char* text) {
   return text;
 }
+inline std::string to_text(bool value) {
+  return value ? "true" : "false";
+}
 std::string to_text(double value);  // shortest that reads back equal
 template <class Int>
 requires std::is_integral_v<Int> std::string to_text(Int value) {

@@ -102,6 +102,9 @@ class Trainer {
   RunId run_id_{};
 };
 
+// The backend that a run of this configuration asks for; throws as make_backend does.
+std::unique_ptr<Backend> make_backend(const TrainConfig& config);
+
 // Steps that a run of this configuration takes: the smallest of the limits given, 10 epochs when none is.
 std::int64_t planned_steps(const TrainConfig& config, const DataOrder& order);
 

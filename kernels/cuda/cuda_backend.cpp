@@ -49,9 +49,9 @@ std::size_t size_of(std::int64_t bytes) {
 
 }  // namespace
 
-CudaBackend::CudaBackend(int ordinal, bool tf32)
+CudaBackend::CudaBackend(int ordinal, const CudaOptions& options)
     : name_(open_device(ordinal)),
-      matmul_(cuda::make_matmul(tf32, false)),
+      matmul_(cuda::make_matmul(options, false)),
       scratch_(stream_),
       context_{stream_, *matmul_, scratch_} {}
 
@@ -124,8 +124,8 @@ bool cuda_present() {
   return usable;
 }
 
-std::unique_ptr<Backend> make_cuda_backend(int ordinal, bool tf32) {
-  return std::make_unique<CudaBackend>(ordinal, tf32);
+std::unique_ptr<Backend> make_cuda_backend(int ordinal, const CudaOptions& options) {
+  return std::make_unique<CudaBackend>(ordinal, options);
 }
 
 }  // namespace zhgpt

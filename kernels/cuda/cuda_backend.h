@@ -12,7 +12,7 @@ namespace zhgpt {
 class CudaBackend final : public Backend {
  public:
   // Throws DeviceError when there is no such device or it is older than sm_80.
-  CudaBackend(int ordinal, bool tf32);
+  CudaBackend(int ordinal, const CudaOptions& options);
   ~CudaBackend() override;
 
   std::string name() const override { return name_; }

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "cuda/stream.h"
-#include "zhgpt/tensor.h"
+#include "zhgpt/backend.h"
 
 namespace zhgpt::cuda {
 
@@ -50,7 +50,7 @@ class Matmul {
   virtual void run(Stream& stream, const Product& product) = 0;
 };
 
-// tf32: products of f32 operands may round them to 10 bits of mantissa. `dry` touches no device.
-std::unique_ptr<Matmul> make_matmul(bool tf32, bool dry);
+// `dry` touches no device.
+std::unique_ptr<Matmul> make_matmul(const CudaOptions& options, bool dry);
 
 }  // namespace zhgpt::cuda

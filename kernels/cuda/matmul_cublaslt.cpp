@@ -8,7 +8,8 @@
 //
 // Bits: an algorithm gives the same ones each time; those that add up parts of k do so in f32 in the
 // workspace. Which algorithm wins may differ from process to process, so when the file cannot keep the
-// choice, the library's first suggestion is taken instead of the fastest.
+// choice, the library's first suggestion is taken instead of the fastest. Neither holds where the options ask
+// for no determinism: then parts of k may also be added up by atomics.
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
@@ -120,7 +121,8 @@ class Description {
   }
 
   // The library's suggestions, best first; none when it cannot do this.
-  std::vector<cublasLtMatmulAlgo_t> suggestions(cublasLtHandle_t library, const Product& p) const {
+  std::vector<cublasLtMatmulAlgo_t> suggestions(cublasLtHandle_t library, const Product& p,
+                                                bool deterministic) const {
     cublasLtMatmulPreference_t handle;
     check(cublasLtMatmulPreferenceCreate(&handle), "describing a search");
     const Preference preference(handle);
@@ -129,7 +131,10 @@ class Description {
             "describing a search");
     };
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t{kWorkspaceBytes});
-    prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
+    prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+           std::uint32_t{deterministic
+                             ? CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE
+                             : CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_INPLACE});
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(p.b.data));
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(p.a.data));
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment_of(p.out));
@@ -181,7 +186,7 @@ class Description {
 };
 
 // Everything on which the choice of an algorithm depends but the device.
-std::string kind_of(const Product& p, bool tf32) {
+std::string kind_of(const Product& p, const CudaOptions& options) {
   std::string text = std::to_string(p.m) + "x" + std::to_string(p.n) + "x" + std::to_string(p.k);
   const auto operand = [&](const char* name, const Product::Operand& x) {
     text += std::string(" ") + name + (x.transposed ? "t" : "n") + std::to_string(x.stride) + "@" +
@@ -189,11 +194,12 @@ std::string kind_of(const Product& p, bool tf32) {
   };
   operand("a", p.a);
   operand("b", p.b);
-  text += std::string(" ") + dtype_name(p.dtype) + (tf32 ? " tf32 " : " ") + dtype_name(p.out_dtype) +
+  text += std::string(" ") + dtype_name(p.dtype) + (options.tf32 ? " tf32 " : " ") + dtype_name(p.out_dtype) +
           std::to_string(p.row_of_out()) + "@" + std::to_string(alignment_of(p.out)) + (p.add ? " add" : "") +
           " epilogue " + std::to_string(static_cast<int>(p.epilogue));
   if (p.bias) text += " bias@" + std::to_string(alignment_of(p.bias));
   if (p.pre_gelu) text += " gelu@" + std::to_string(alignment_of(p.pre_gelu));
+  if (!options.deterministic) text += " any order";
   return text;
 }
 
@@ -226,8 +232,8 @@ struct Plan {
 
 class CublasLtMatmul final : public Matmul {
  public:
-  explicit CublasLtMatmul(bool tf32)
-      : tf32_(tf32),
+  explicit CublasLtMatmul(const CudaOptions& options)
+      : options_(options),
         platform_(platform()),
         plans_file_(MatmulPlans::default_path()),
         workspace_(kWorkspaceBytes) {
@@ -237,7 +243,7 @@ class CublasLtMatmul final : public Matmul {
   }
 
   void run(Stream& stream, const Product& product) override {
-    const std::string kind = kind_of(product, tf32_);
+    const std::string kind = kind_of(product, options_);
     auto found = plans_.find(kind);
     if (found == plans_.end()) found = plans_.emplace(kind, make_plan(stream, product, kind)).first;
     if (!found->second) {  // no algorithm with this epilogue
@@ -256,12 +262,12 @@ class CublasLtMatmul final : public Matmul {
  private:
   std::optional<Plan> make_plan(Stream& stream, const Product& p, const std::string& kind) {
     if (p.pre_gelu && p.n % 8 != 0) return std::nullopt;  // the rows of pre_gelu would not be aligned
-    Description description(p, tf32_);
+    Description description(p, options_.tf32);
     if (const auto kept = plans_file_.find(platform_ + kind)) {
       const cublasLtMatmulAlgo_t algorithm = algorithm_of(*kept);
       if (description.can_run(library_.get(), algorithm)) return Plan{std::move(description), algorithm};
     }
-    const auto candidates = description.suggestions(library_.get(), p);
+    const auto candidates = description.suggestions(library_.get(), p, options_.deterministic);
     if (candidates.empty()) {
       if (p.epilogue == Epilogue::none)
         throw DeviceError("cuBLASLt has no algorithm for the product " + kind);
@@ -269,7 +275,8 @@ class CublasLtMatmul final : public Matmul {
     }
     const cublasLtMatmulAlgo_t fastest = fastest_of(candidates, stream, p, description);
     const auto kept = plans_file_.keep(platform_ + kind, words_of(fastest));
-    return Plan{std::move(description), kept ? algorithm_of(*kept) : candidates.front()};
+    const cublasLtMatmulAlgo_t otherwise = options_.deterministic ? candidates.front() : fastest;
+    return Plan{std::move(description), kept ? algorithm_of(*kept) : otherwise};
   }
 
   // Times each on the stream, in turn, some rounds; what the product writes goes elsewhere when it adds.
@@ -317,7 +324,7 @@ class CublasLtMatmul final : public Matmul {
     return algorithm;
   }
 
-  const bool tf32_;
+  const CudaOptions options_;
   const std::string platform_;
   MatmulPlans plans_file_;
   DeviceMemory workspace_;  // one for all: the products of a stream follow each other
@@ -332,9 +339,9 @@ class DryMatmul final : public Matmul {
 
 }  // namespace
 
-std::unique_ptr<Matmul> make_matmul(bool tf32, bool dry) {
+std::unique_ptr<Matmul> make_matmul(const CudaOptions& options, bool dry) {
   if (dry) return std::make_unique<DryMatmul>();
-  return std::make_unique<CublasLtMatmul>(tf32);
+  return std::make_unique<CublasLtMatmul>(options);
 }
 
 }  // namespace zhgpt::cuda

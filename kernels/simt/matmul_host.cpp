@@ -123,7 +123,7 @@ class HostMatmul final : public Matmul {
 
 }  // namespace
 
-std::unique_ptr<Matmul> make_matmul(bool /*tf32*/, bool /*dry*/) {
+std::unique_ptr<Matmul> make_matmul(const CudaOptions&, bool /*dry*/) {
   return std::make_unique<HostMatmul>();
 }
 

@@ -9,7 +9,7 @@
 namespace zhgpt {
 
 std::unique_ptr<Backend> make_cpu_backend(int threads);  // REQUIRES: threads >= 1
-std::unique_ptr<Backend> make_cuda_backend(int ordinal, bool tf32);
+std::unique_ptr<Backend> make_cuda_backend(int ordinal, const CudaOptions& options);
 bool cuda_present();  // this build has CUDA and this machine a device it can use
 
 }  // namespace zhgpt

@@ -51,7 +51,7 @@ int cuda_ordinal(std::string_view device) {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_backend(const std::string& device, int threads, bool tf32) {
+std::unique_ptr<Backend> make_backend(const std::string& device, int threads, const CudaOptions& options) {
   constexpr int kMostThreads = 1024;
   if (threads < 0 || threads > kMostThreads)
     throw ConfigError(tr(Msg::bad_thread_count, threads, kMostThreads));
@@ -61,7 +61,7 @@ std::unique_ptr<Backend> make_backend(const std::string& device, int threads, bo
   }
   const int ordinal = automatic ? 0 : cuda_ordinal(device);
   if (ordinal < 0) throw ConfigError(tr(Msg::unknown_device, device));
-  return make_cuda_backend(ordinal, tf32);
+  return make_cuda_backend(ordinal, options);
 }
 
 }  // namespace zhgpt

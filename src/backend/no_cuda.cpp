@@ -9,7 +9,7 @@ bool cuda_present() {
   return false;
 }
 
-std::unique_ptr<Backend> make_cuda_backend(int ordinal, bool) {
+std::unique_ptr<Backend> make_cuda_backend(int ordinal, const CudaOptions&) {
   throw DeviceError(tr(Msg::no_cuda_in_this_build, "cuda:" + std::to_string(ordinal)));
 }
 

@@ -74,6 +74,12 @@ void set_field(const ConfigField& field, Config& config, std::string_view text) 
                    }
                    *to = std::string(text);
                  },
+                 [&](bool* to) {
+                   if (!is_choice("true|false", text)) {
+                     throw ConfigError(tr(Msg::not_a_choice, field.name, text, "true|false"));
+                   }
+                   *to = text == "true";
+                 },
              },
              field.ref(config));
 }
@@ -131,7 +137,8 @@ KeyValues Config::to_key_values() const {
   for (const ConfigField& field : config_fields()) {
     std::visit(Overloaded{[&](std::int64_t* value) { record.set_integer(field.name, *value); },
                           [&](double* value) { record.set_real(field.name, *value); },
-                          [&](std::string* value) { record.set_quoted(field.name, *value); }},
+                          [&](std::string* value) { record.set_quoted(field.name, *value); },
+                          [&](bool* value) { record.set(field.name, to_text(*value)); }},
                field.ref(copy));
   }
   return record;

@@ -58,6 +58,8 @@ const ConfigField kFields[] = {
      true},
     {"recompute", FieldGroup::train, ZHGPT_REF(train.recompute), Msg::help_recompute, 0, 0, "none|gelu|block",
      false, true},
+    {"deterministic", FieldGroup::train, ZHGPT_REF(train.deterministic), Msg::help_deterministic, 0, 0,
+     nullptr, false, true},
     {"threads", FieldGroup::train, ZHGPT_REF(train.threads), Msg::help_threads, 0, 1024},
 };
 #undef ZHGPT_REF

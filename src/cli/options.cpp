@@ -89,8 +89,8 @@ void ConfigOptions::add_flag(CLI::App& app, const ConfigField& field) {
   CLI::Option* option = app.add_option_function<std::string>(flag_name(field), store, tr(field.help));
   const Config defaults;
   Config copy = defaults;
-  const bool is_text = std::holds_alternative<std::string*>(field.ref(copy));
-  option->type_name(is_text ? "TEXT" : std::holds_alternative<double*>(field.ref(copy)) ? "X" : "N");
+  constexpr const char* kTypeNames[] = {"N", "X", "TEXT", "true|false"};  // as in ConfigField::Ref
+  option->type_name(kTypeNames[field.ref(copy).index()]);
   const std::string value = field_text(field, defaults);
   if (!value.empty()) option->default_str(value);
   const Msg groups[] = {Msg::group_model, Msg::group_text, Msg::group_train};

@@ -62,8 +62,7 @@ int resume(const ResumeArguments& arguments) {
       config.text.corpus += (config.text.corpus.empty() ? "" : "\n") + fs::absolute(path).lexically_normal().string();
     }
   }
-  const auto backend = make_backend(config.train.device, static_cast<int>(config.train.threads),
-                                    config.train.dtype == "tf32");
+  const auto backend = make_backend(config.train);
   Dataset dataset = dataset_for(config, checkpoint, directory, arguments.corpus_changed);
   if (dataset.vocab.code_points() != checkpoint.vocab()) throw DataError(tr(Msg::vocab_differs, checkpoint.path()));
 

@@ -36,6 +36,11 @@ Gpt::Recompute recompute_of(const std::string& name) {
 
 }  // namespace
 
+std::unique_ptr<Backend> make_backend(const TrainConfig& config) {
+  return make_backend(config.device, static_cast<int>(config.threads),
+                      {.tf32 = config.dtype == "tf32", .deterministic = config.deterministic});
+}
+
 std::int64_t planned_steps(const TrainConfig& config, const DataOrder& order) {
   const std::int64_t samples = config.batch_size * config.gradient_accumulation_steps;
   const bool unlimited = config.epochs == 0 && config.max_iters == 0;

@@ -18,6 +18,7 @@ Config unusual() {
     const ConfigField::Ref ref = field.ref(config);
     if (auto* const* integer = std::get_if<std::int64_t*>(&ref)) **integer += 1;
     if (auto* const* real = std::get_if<double*>(&ref)) **real = **real * 0.3 + 0.1;
+    if (auto* const* yes = std::get_if<bool*>(&ref)) **yes = !**yes;
     if (auto* const* text = std::get_if<std::string*>(&ref)) {
       **text = field.choices ? std::string(field.choices).substr(std::string_view(field.choices).rfind('|') + 1)
                              : "唐诗 \"x\"\\\n\t\r" + std::string(field.name);
@@ -81,6 +82,7 @@ TEST(Config, RangesAreInclusiveAndNamed) {
   EXPECT_NE(error_of("lr_schedule", "Cosine"), "");
   EXPECT_NE(error_of("lr_schedule", "cosine|linear"), "");
   EXPECT_NE(error_of("lr_schedule", ""), "");
+  for (const char* bad : {"", "1", "yes", "True", "true|false"}) EXPECT_NE(error_of("deterministic", bad), "") << bad;
 }
 
 TEST(Config, Durations) {

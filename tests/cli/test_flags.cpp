@@ -106,6 +106,8 @@ INSTANTIATE_TEST_SUITE_P(
         train_flag("EmptyValue", {"--batch-size="}, "--batch-size"),
         train_flag("EmptyWord", {"--batch-size", ""}, "batch_size"),
         train_flag("RepeatedFlag", {"--seed", "1", "--seed", "2"}, "--seed"),
+        train_flag("DeterministicNeither", {"--deterministic", "maybe"}, "is not one of true|false"),
+        train_flag("RecomputeUnknown", {"--recompute", "all"}, "is not one of none|gelu|block"),
         train_flag("LearningRateNaN", {"--learning-rate", "nan"}, "learning_rate: \"nan\""),
         train_flag("LearningRateInfinite", {"--learning-rate", "inf"}, "learning_rate: \"inf\""),
         train_flag("LearningRateOverflow", {"--learning-rate", "1e999"}, "learning_rate: \"1e999\""),
