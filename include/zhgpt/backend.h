@@ -86,13 +86,14 @@ class Backend {
   virtual void* allocate_bytes(std::int64_t bytes) = 0;  // nullptr when there is no room
   virtual void free_bytes(void* data) noexcept = 0;
 
-#define ZHGPT_FOR_EACH_OP(X)                                                                                 \
-  X(GatherBatch)                                                                                             \
-  X(EmbeddingForward)                                                                                        \
-  X(EmbeddingBackward) X(LayerNormForward) X(ResidualLayerNormForward) X(LayerNormBackward)                  \
-      X(DropoutBackward) X(LinearForward) X(LinearBackwardInput) X(LinearBackwardWeight) X(AttentionForward) \
-          X(AttentionBackward) X(AttentionDecode) X(HeadLoss) X(SampleTokens) X(BeginStep) X(AccumulateLoss) \
-              X(GlobalNorm) X(AdamW) X(AdvanceStep)
+#define ZHGPT_FOR_EACH_OP(X)                                                                               \
+  X(GatherBatch)                                                                                           \
+  X(EmbeddingForward)                                                                                      \
+  X(EmbeddingBackward)                                                                                     \
+  X(LayerNormForward) X(ResidualLayerNormForward) X(LayerNormBackward) X(DropoutBackward) X(LinearForward) \
+      X(LinearBackwardInput) X(LinearBackwardWeight) X(AttentionForward) X(AttentionBackward)              \
+          X(AttentionDecode) X(HeadLoss) X(SampleTokens) X(BeginStep) X(AccumulateLoss) X(GlobalNorm)      \
+              X(AdamW) X(AdvanceStep)
 
 #define ZHGPT_DECLARE_OP(Op)       \
   static void check(const Op& op); \
@@ -124,7 +125,8 @@ DType real_dtype(const Op& op) {
 // What a CUDA device is free to do. The CPU has one way for everything.
 struct CudaOptions {
   bool tf32 = false;  // may round the operands of f32 products to 10 bits of mantissa, which is faster
-  bool deterministic = true;  // false: may add up in another order from run to run, where that is faster
+  bool cudnn_attention = false;  // attention in bf16 by cuDNN instead of our own
+  bool deterministic = true;     // false: may add up in another order from run to run, where that is faster
 };
 
 // device: "auto", "cpu", "cuda" or "cuda:N". threads: CPU threads, 0 for all that this process may use.

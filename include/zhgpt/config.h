@@ -63,8 +63,9 @@ struct TrainConfig {
   std::int64_t patience = 0;         // evaluations without improvement before stopping; 0: never
   std::int64_t keep_last = 3;        // checkpoints, besides the best
   std::string device = "auto";
-  std::string dtype = "auto";      // fp32, tf32, bf16; auto: bf16 where the device has it
-  std::string recompute = "none";  // none, gelu, block: what backward computes again, to save memory
+  std::string dtype = "auto";        // fp32, tf32, bf16; auto: bf16 where the device has it
+  std::string attention = "native";  // native, cudnn: whose attention, in bf16 on a CUDA device
+  std::string recompute = "none";    // none, gelu, block: what backward computes again, to save memory
   bool deterministic = true;  // false: a CUDA device may add up in another order each run, if that is faster
   std::int64_t threads = 0;   // 0: all that this process may use
 };

@@ -8,6 +8,7 @@
 // pass needs, but every number has one writer and its sum the order of the tiles, without atomics.
 // Derivation: docs/numerics.md. Tiles fit the 99 KiB of shared memory of the smaller devices. Head sizes that
 // are no multiple of 8 or above 128, and operands that are not aligned, go the way of attention_f32.cu.
+#include "cuda/attention_cudnn.h"
 #include "cuda/attention_tile.cuh"
 
 namespace zhgpt::cuda {
@@ -359,6 +360,7 @@ void with_tile(int HS, const F& f) {
 
 template <>
 void execute<bf16>(Context& context, const AttentionForward& op) {
+  if (context.cudnn_attention) return context.cudnn_attention->run(context, op);
   const Heads heads(op.out);
   if (heads.HS > kWidest || !in_vectors<bf16>(heads.HS, {op.out.data, op.qkv.data})) {
     return attention_forward_plain<bf16>(context, op);
@@ -376,6 +378,7 @@ void execute<bf16>(Context& context, const AttentionForward& op) {
 
 template <>
 void execute<bf16>(Context& context, const AttentionBackward& op) {
+  if (context.cudnn_attention) return context.cudnn_attention->run(context, op);
   const Heads heads(op.out);
   if (heads.HS > kWidest ||
       !in_vectors<bf16>(heads.HS, {op.dqkv.data, op.dout.data, op.out.data, op.qkv.data})) {

@@ -10,6 +10,8 @@
 
 namespace zhgpt::cuda {
 
+class CudnnAttention;
+
 // One block of device memory without initial contents, shared by the operations in turn: the stream keeps
 // them apart.
 class Scratch {
@@ -35,6 +37,7 @@ struct Context {
   Stream& stream;
   Matmul& matmul;
   Scratch& scratch;
+  CudnnAttention* cudnn_attention = nullptr;  // takes the place of our own in bf16
 };
 
 }  // namespace zhgpt::cuda

@@ -53,7 +53,8 @@ CudaBackend::CudaBackend(int ordinal, const CudaOptions& options)
     : name_(open_device(ordinal)),
       matmul_(cuda::make_matmul(options, false)),
       scratch_(stream_),
-      context_{stream_, *matmul_, scratch_} {}
+      cudnn_attention_(options.cudnn_attention ? cuda::make_cudnn_attention(options.deterministic) : nullptr),
+      context_{stream_, *matmul_, scratch_, cudnn_attention_.get()} {}
 
 CudaBackend::~CudaBackend() {
   cuda::check_nothrow(cudaStreamSynchronize(stream_.get()), "end of the CUDA backend");

@@ -4,6 +4,7 @@
 // Readback::wait. Results are bit-identical from run to run on one kind of device.
 #pragma once
 
+#include "cuda/attention_cudnn.h"
 #include "cuda/context.h"
 #include "zhgpt/backend.h"
 
@@ -37,6 +38,7 @@ class CudaBackend final : public Backend {
   cuda::Stream stream_;
   std::unique_ptr<cuda::Matmul> matmul_;
   cuda::Scratch scratch_;
+  std::unique_ptr<cuda::CudnnAttention> cudnn_attention_;  // if the options ask for it
   cuda::Context context_;
 };
 

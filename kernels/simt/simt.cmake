@@ -48,5 +48,5 @@ endfunction()
 
 # The CUDA backend for the host runtime: what nvcc compiles into zhgpt_cuda, but for the libraries that need a device.
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cpp)
-list(FILTER cuda_sources EXCLUDE REGEX "cublaslt|cudnn")
+list(FILTER cuda_sources EXCLUDE REGEX "cublaslt|attention_cudnn")
 zhgpt_add_simt_kernels(zhgpt_simt SOURCES ${cuda_sources})

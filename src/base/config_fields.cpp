@@ -56,6 +56,8 @@ const ConfigField kFields[] = {
     {"device", FieldGroup::train, ZHGPT_REF(train.device), Msg::help_device},
     {"dtype", FieldGroup::train, ZHGPT_REF(train.dtype), Msg::help_dtype, 0, 0, "auto|fp32|tf32|bf16", false,
      true},
+    {"attention", FieldGroup::train, ZHGPT_REF(train.attention), Msg::help_attention, 0, 0, "native|cudnn",
+     false, true},
     {"recompute", FieldGroup::train, ZHGPT_REF(train.recompute), Msg::help_recompute, 0, 0, "none|gelu|block",
      false, true},
     {"deterministic", FieldGroup::train, ZHGPT_REF(train.deterministic), Msg::help_deterministic, 0, 0,

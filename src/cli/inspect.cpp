@@ -22,12 +22,14 @@ struct InspectArguments {
   bool json = false;
 };
 
-// Numbers as numbers, quoted strings as strings.
+// Numbers and truth as they are, quoted strings as strings.
 Json to_json(const KeyValues& record) {
   Json out = Json::object();
   for (const auto& [key, value] : record.entries()) {
     if (value.starts_with('"')) {
       out[key] = toml_unquote(value);
+    } else if (value == "true" || value == "false") {
+      out[key] = value == "true";
     } else if (value == "inf") {
       out[key] = nullptr;
     } else if (value.find_first_of(".en") == std::string::npos) {

@@ -37,8 +37,14 @@ Gpt::Recompute recompute_of(const std::string& name) {
 }  // namespace
 
 std::unique_ptr<Backend> make_backend(const TrainConfig& config) {
-  return make_backend(config.device, static_cast<int>(config.threads),
-                      {.tf32 = config.dtype == "tf32", .deterministic = config.deterministic});
+  const bool cudnn = config.attention == "cudnn";
+  auto backend = make_backend(
+      config.device, static_cast<int>(config.threads),
+      {.tf32 = config.dtype == "tf32", .cudnn_attention = cudnn, .deterministic = config.deterministic});
+  if (cudnn && training_dtype(*backend, config.dtype) != DType::bf16) {
+    throw ConfigError(tr(Msg::cudnn_needs_bf16, backend->name(), config.dtype));
+  }
+  return backend;
 }
 
 std::int64_t planned_steps(const TrainConfig& config, const DataOrder& order) {

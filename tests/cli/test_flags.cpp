@@ -107,6 +107,7 @@ INSTANTIATE_TEST_SUITE_P(
         train_flag("EmptyWord", {"--batch-size", ""}, "batch_size"),
         train_flag("RepeatedFlag", {"--seed", "1", "--seed", "2"}, "--seed"),
         train_flag("DeterministicNeither", {"--deterministic", "maybe"}, "is not one of true|false"),
+        train_flag("CudnnOnTheCpu", {"--device", "cpu", "--attention", "cudnn"}, "Use --dtype bf16 on a CUDA device"),
         train_flag("RecomputeUnknown", {"--recompute", "all"}, "is not one of none|gelu|block"),
         train_flag("LearningRateNaN", {"--learning-rate", "nan"}, "learning_rate: \"nan\""),
         train_flag("LearningRateInfinite", {"--learning-rate", "inf"}, "learning_rate: \"inf\""),

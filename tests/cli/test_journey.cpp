@@ -52,6 +52,7 @@ TEST_F(Journey, InspectTellsStateAndConfiguration) {
   EXPECT_EQ(json["state_hash"].get<std::string>().size(), 16u);
   EXPECT_EQ(json["config"]["n_embd"], 16);
   EXPECT_EQ(json["config"]["lr_schedule"], "cosine");
+  EXPECT_EQ(json["config"]["deterministic"], true);
   EXPECT_EQ(inspect(run("step_00000010.bin"))["step"], 10);
 
   const ProcessResult text = call({"inspect", run()});

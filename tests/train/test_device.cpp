@@ -175,6 +175,12 @@ TEST_P(OnCuda, ACheckpointGoesOnOnTheCpuAndBack) {
 }
 
 #ifdef ZHGPT_SIMT
+TEST_P(OnCuda, CudnnIsRefusedWhereItIsNot) {
+  Config wants = config();
+  wants.train.attention = "cudnn";
+  EXPECT_THROW(make_backend(wants.train), ConfigError);
+}
+
 TEST_P(OnCuda, TooLittleMemoryIsADeviceErrorThatNamesWhatDidNotFit) {
   simt::set_device_memory_limit(std::size_t{1} << 20);
   try {
