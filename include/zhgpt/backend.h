@@ -54,6 +54,19 @@ class Readback {
   virtual const void* wait() = 0;  // the copied bytes, until the next start
 };
 
+// Device memory that the host fills ahead of the operations that read it: two slots, sent in turn. A slot is
+// copied while what was run since the other one was sent is still at work.
+class Feed {
+ public:
+  static constexpr std::int64_t kSlots = 2;
+  virtual ~Feed() = default;
+  // Where the host is to write what goes into the slot next; waits until what it wrote there before has left.
+  virtual void* begin(std::int64_t slot) = 0;
+  // Starts the copy. What is run from now on reads the slot as it was written. REQUIRES: nothing run since the
+  // other slot was sent reads this one.
+  virtual void send(std::int64_t slot) = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -63,6 +76,7 @@ class Backend {
 
   // Throws DeviceError, naming `what` and its size, when memory does not suffice.
   Buffer allocate(std::int64_t bytes, const char* what);
+  virtual std::int64_t free_memory_bytes() const = 0;
   virtual void upload(void* device, const void* host, std::int64_t bytes) = 0;
   virtual void download(void* host, const void* device, std::int64_t bytes) = 0;
   virtual void copy(void* to_device, const void* from_device, std::int64_t bytes) = 0;
@@ -73,6 +87,8 @@ class Backend {
   // allocates nor moves anything between device and host.
   virtual std::unique_ptr<Recording> record(std::function<void()> operations) = 0;
   virtual std::unique_ptr<Readback> make_readback(std::int64_t bytes) = 0;
+  // device: device memory of Feed::kSlots * slot_bytes, slot after slot, that outlives the feed.
+  virtual std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) = 0;
 
   // Throws ConfigError when the operands do not fit the operation's contract.
   template <class Op>

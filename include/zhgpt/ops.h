@@ -52,11 +52,12 @@ struct Dropout {
 // ---- data
 // -----------------------------------------------------------------------------------------------------
 
-// Row b of the batch is sample (step * micro_steps + micro_step) * B + b of `order`.
+// Row b of the batch is sample i = (step * micro_steps + micro_step) * B + b of `order`. Where tokens are not
+// the whole text but rows of it, somebody has put the window of sample i into row i % R.
 struct GatherBatch {
   Tensor inputs;   // (B, T) i32 =
   Tensor targets;  // (B, T) i32 =, inputs shifted by one
-  Tensor tokens;   // (n_tokens) u16 or i32
+  Tensor tokens;   // (n_tokens) or (R, T + 1), u16 or i32
   DataOrder order;
   std::int64_t micro_step = 0;
   std::int64_t micro_steps = 1;

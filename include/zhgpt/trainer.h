@@ -29,6 +29,8 @@ struct EvaluationState {
   double last_val_loss = std::numeric_limits<double>::infinity();
 };
 
+class TextFeed;
+
 class Trainer {
  public:
   // A fresh run. config.model.vocab_size must be the vocabulary's. Throws DataError when the training text is
@@ -37,6 +39,7 @@ class Trainer {
   // Goes on from a checkpoint, with `config` (its own, changed at most in what does not shape the model).
   // Throws CheckpointError when the tensors are not exactly this model's.
   Trainer(Backend& backend, const Config& config, Dataset& dataset, const Checkpoint& from);
+  ~Trainer();
 
   const Config& config() const { return config_; }
   const Vocabulary& vocab() const { return dataset_.vocab; }
@@ -68,6 +71,7 @@ class Trainer {
   // none.
   double evaluate(std::int64_t max_batches);
   bool has_validation() const;
+  bool text_is_on_device() const;  // the whole of it; otherwise each step's windows are sent there
   EvaluationState& evaluations() { return evaluations_; }
   std::string& history() { return history_; }  // JSON lines, one an evaluation; saved and restored
 
@@ -89,7 +93,8 @@ class Trainer {
   Dataset& dataset_;
   std::unique_ptr<Gpt> model_;
   std::unique_ptr<Optimizer> optimizer_;
-  Buffer state_buffer_, history_buffer_, rates_buffer_, train_tokens_buffer_;
+  Buffer state_buffer_, history_buffer_, rates_buffer_;
+  std::unique_ptr<TextFeed> text_;
   std::unique_ptr<Recording> recorded_step_;
   std::unique_ptr<Readback> history_readback_;
   std::vector<StepState> finished_;

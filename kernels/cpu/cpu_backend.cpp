@@ -1,6 +1,8 @@
 // CpuBackend: memory, and the choice of float or double for each operation.
 #include "cpu/cpu_backend.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -46,6 +48,19 @@ class CpuReadback final : public Readback {
   std::vector<char> bytes_;
 };
 
+// The slots are written in place.
+class CpuFeed final : public Feed {
+ public:
+  CpuFeed(void* memory, std::int64_t slot_bytes)
+      : memory_(static_cast<char*>(memory)), slot_bytes_(slot_bytes) {}
+  void* begin(std::int64_t slot) override { return memory_ + slot * slot_bytes_; }
+  void send(std::int64_t) override {}
+
+ private:
+  char* memory_;
+  std::int64_t slot_bytes_;
+};
+
 }  // namespace
 
 CpuBackend::CpuBackend(int threads) : context_(threads) {}
@@ -77,6 +92,14 @@ std::unique_ptr<Recording> CpuBackend::record(std::function<void()> operations) 
 
 std::unique_ptr<Readback> CpuBackend::make_readback(std::int64_t bytes) {
   return std::make_unique<CpuReadback>(bytes);
+}
+
+std::unique_ptr<Feed> CpuBackend::make_feed(void* device, std::int64_t slot_bytes) {
+  return std::make_unique<CpuFeed>(device, slot_bytes);
+}
+
+std::int64_t CpuBackend::free_memory_bytes() const {
+  return sysconf(_SC_AVPHYS_PAGES) * sysconf(_SC_PAGESIZE);
 }
 
 void* CpuBackend::allocate_bytes(std::int64_t bytes) {

@@ -13,6 +13,7 @@ class CpuBackend final : public Backend {
 
   std::string name() const override;
   bool computes_in(DType dtype) const override { return dtype == DType::f32 || dtype == DType::f64; }
+  std::int64_t free_memory_bytes() const override;
   void upload(void* device, const void* host, std::int64_t bytes) override;
   void download(void* host, const void* device, std::int64_t bytes) override;
   void copy(void* to_device, const void* from_device, std::int64_t bytes) override;
@@ -20,6 +21,7 @@ class CpuBackend final : public Backend {
   void synchronize() override {}
   std::unique_ptr<Recording> record(std::function<void()> operations) override;
   std::unique_ptr<Readback> make_readback(std::int64_t bytes) override;
+  std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) override;
 
  private:
   void* allocate_bytes(std::int64_t bytes) override;

@@ -9,7 +9,9 @@ void gather(const GatherBatch& op, const Token* tokens) {
   const std::int64_t B = op.inputs.dim(0), T = op.inputs.dim(1);
   const std::int64_t batch = op.state->step * op.micro_steps + op.micro_step;
   for (std::int64_t b = 0; b < B; ++b) {
-    const Token* window = tokens + op.order.start(batch * B + b);
+    const std::int64_t sample = batch * B + b;
+    const Token* window =
+        tokens + (op.tokens.rank == 2 ? sample % op.tokens.dim(0) * (T + 1) : op.order.start(sample));
     std::int32_t* inputs = op.inputs.as<std::int32_t>() + b * T;
     std::int32_t* targets = op.targets.as<std::int32_t>() + b * T;
     for (std::int64_t t = 0; t < T; ++t) {

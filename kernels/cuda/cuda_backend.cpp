@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include "cuda/error.h"
+#include "cuda/feed.h"
 #include "cuda/graph.h"
 #include "cuda/ops.h"
 #include "zhgpt/error.h"
@@ -91,6 +92,16 @@ std::unique_ptr<Recording> CudaBackend::record(std::function<void()> operations)
 
 std::unique_ptr<Readback> CudaBackend::make_readback(std::int64_t bytes) {
   return std::make_unique<cuda::EventReadback>(stream_, bytes);
+}
+
+std::unique_ptr<Feed> CudaBackend::make_feed(void* device, std::int64_t slot_bytes) {
+  return std::make_unique<cuda::PinnedFeed>(stream_, device, slot_bytes);
+}
+
+std::int64_t CudaBackend::free_memory_bytes() const {
+  std::size_t free_bytes = 0, total_bytes = 0;
+  cuda::check(cudaMemGetInfo(&free_bytes, &total_bytes), "cudaMemGetInfo");
+  return static_cast<std::int64_t>(free_bytes);
 }
 
 void* CudaBackend::allocate_bytes(std::int64_t bytes) {

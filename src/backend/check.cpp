@@ -120,14 +120,18 @@ void Backend::check(const GatherBatch& op) {
   const auto B = c.dim("inputs", op.inputs, 2, 0), T = op.inputs.dim(1);
   c.output("inputs", op.inputs, DType::i32, {B, T});
   c.output("targets", op.targets, DType::i32, {B, T});
-  const auto n_tokens = c.dim("tokens", op.tokens, 1, 0);
-  const DType held = op.tokens.dtype;
-  c.input("tokens", op.tokens, held == DType::u16 ? held : DType::i32, {n_tokens});
-  if (op.order.block_size != T)
-    c.fail("order.block_size", std::to_string(op.order.block_size), std::to_string(T));
-  if (op.order.n_tokens != n_tokens || n_tokens <= T) {
-    c.fail("order.n_tokens", std::to_string(op.order.n_tokens),
-           std::to_string(n_tokens) + " as tokens has, and above block_size " + std::to_string(T));
+  const DType held = op.tokens.dtype == DType::u16 ? DType::u16 : DType::i32;
+  if (op.tokens.rank == 2) {
+    c.input("tokens", op.tokens, held, {op.tokens.dim(0), T + 1});
+  } else {
+    const auto n_tokens = c.dim("tokens", op.tokens, 1, 0);
+    c.input("tokens", op.tokens, held, {n_tokens});
+    if (op.order.block_size != T)
+      c.fail("order.block_size", std::to_string(op.order.block_size), std::to_string(T));
+    if (op.order.n_tokens != n_tokens || n_tokens <= T) {
+      c.fail("order.n_tokens", std::to_string(op.order.n_tokens),
+             std::to_string(n_tokens) + " as tokens has, and above block_size " + std::to_string(T));
+    }
   }
   c.micro_steps(op.micro_step, op.micro_steps);
   c.require("state", op.state);

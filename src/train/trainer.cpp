@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "train/state_transfer.h"
+#include "train/text_feed.h"
 #include "zhgpt/error.h"
 
 namespace zhgpt {
@@ -64,14 +65,12 @@ Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset)
                                  recompute_of(config.train.recompute));
   optimizer_ = std::make_unique<Optimizer>(*model_);
   state_buffer_ = backend.allocate(sizeof(StepState), "the step's state");
-  const Tensor tokens = dataset.train.tensor();
-  train_tokens_buffer_ = backend.allocate(tokens.bytes(), "training text");
-  backend.upload(train_tokens_buffer_.data(), tokens.data, tokens.bytes());
   total_steps_ = planned_steps(config.train, order_);
   history_buffer_ =
       backend.allocate(kHistory * static_cast<std::int64_t>(sizeof(StepState)), "the steps' history");
   rates_buffer_ = backend.allocate(kRates * 4, "learning rates");
   history_readback_ = backend.make_readback(history_buffer_.bytes());
+  text_ = std::make_unique<TextFeed>(backend, dataset.train, order_, samples_per_step());
   finished_.reserve(static_cast<std::size_t>(kHistory));
   recorded_step_ = backend.record([this] { run_step(); });
 
@@ -88,6 +87,8 @@ Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset, const
   }
 }
 
+Trainer::~Trainer() = default;
+
 std::int64_t Trainer::samples_per_step() const {
   return config_.train.batch_size * config_.train.gradient_accumulation_steps;
 }
@@ -102,6 +103,10 @@ bool Trainer::at_epoch_boundary() const {
   const std::int64_t steps_an_epoch = std::max<std::int64_t>(1, order_.n_windows() / samples_per_step());
   const std::int64_t group = (kFewestStepsBetweenEpochs + steps_an_epoch - 1) / steps_an_epoch;
   return steps_done_ > 0 && epoch_after(steps_done_) / group > epoch_after(steps_done_ - 1) / group;
+}
+
+bool Trainer::text_is_on_device() const {
+  return text_->is_on_device();
 }
 
 bool Trainer::has_validation() const {
@@ -122,6 +127,7 @@ StepState Trainer::state() const {
 
 void Trainer::step() {
   if (steps_done_ % kRates == 0) upload_learning_rates();
+  text_->prepare(steps_done_);
   recorded_step_->replay();
   ++steps_done_;
 }
@@ -161,7 +167,6 @@ void Trainer::run_step() {
   const std::int64_t B = t.batch_size, T = config_.model.block_size,
                      micro_steps = t.gradient_accumulation_steps;
   const double scale = 1.0 / static_cast<double>(B * T * micro_steps);  // every target counts the same
-  const Tensor tokens(train_tokens_buffer_.data(), dataset_.train.dtype, {dataset_.train.count});
 
   backend_.run(
       BeginStep{.state = device_state(), .rates = Tensor(rates_buffer_.data(), DType::f32, {kRates})});
@@ -169,7 +174,7 @@ void Trainer::run_step() {
   for (std::int64_t micro = 0; micro < micro_steps; ++micro) {
     backend_.run(GatherBatch{.inputs = model_->inputs(B, T),
                              .targets = model_->targets(B, T),
-                             .tokens = tokens,
+                             .tokens = text_->tokens(),
                              .order = order_,
                              .micro_step = micro,
                              .micro_steps = micro_steps,

@@ -95,6 +95,8 @@ TEST_F(Check, GatherNeedsTheOrderOfItsTokens) {
   op.order = {0, 60, 4};
   EXPECT_EQ(refusal(op),
             "GatherBatch: order.n_tokens: got 60, expected 50 as tokens has, and above block_size 4");
+  op.tokens = ids({8, 4});
+  EXPECT_EQ(refusal(op), "GatherBatch: tokens: got (8, 4), expected (8, 5)");
 }
 
 TEST_F(Check, TheOptimizersSizesAndState) {

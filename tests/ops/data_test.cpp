@@ -118,6 +118,33 @@ TEST_P(Gather, TargetsAreInputsShiftedByOne) {
   }
 }
 
+// Rows that somebody has cut out: sample i lies in row i % R, wherever the order says that it came from.
+TEST_P(Gather, TakesRowsInTurn) {
+  const Index B = 2, R = 8, T = 12;
+  std::vector<std::int32_t> rows;
+  std::vector<std::uint16_t> narrow;
+  for (Index i = 0; i < R * (T + 1); ++i) {
+    rows.push_back(static_cast<std::int32_t>(1000 + i));
+    narrow.push_back(static_cast<std::uint16_t>(1000 + i));
+  }
+  const Tensor inputs = bench().ints(Values<std::int32_t>(B * T, -7), {B, T}),
+               targets = bench().ints(Values<std::int32_t>(B * T, -7), {B, T});
+  for (const Tensor& tokens : {bench().ints(rows, {R, T + 1}), bench().shorts(narrow, {R, T + 1})}) {
+    for (const Index step : {0, 1, 2, 7}) {
+      for (const Index micro_step : {0, 1}) {
+        bench().run(GatherBatch{inputs, targets, tokens, {}, micro_step, 2, bench().state({.step = step})});
+        const auto got = bench().read_ints(inputs), next = bench().read_ints(targets);
+        for (Index b = 0; b < B; ++b)
+          for (Index t = 0; t < T; ++t) {
+            const Index row = ((step * 2 + micro_step) * B + b) % R;
+            ASSERT_EQ(at(got, b * T + t), 1000 + row * (T + 1) + t);
+            ASSERT_EQ(at(next, b * T + t), 1000 + row * (T + 1) + t + 1);
+          }
+      }
+    }
+  }
+}
+
 ZHGPT_ON_EVERY_DEVICE(Gather);
 
 }  // namespace

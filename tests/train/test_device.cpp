@@ -174,6 +174,76 @@ TEST_P(OnCuda, ACheckpointGoesOnOnTheCpuAndBack) {
   EXPECT_NEAR(back->state().loss, stays->state().loss, is_bf16() ? 2e-2 : 1e-4);
 }
 
+// Leaves so many bytes on the device for as long as it lives.
+class LittleMemory {
+ public:
+#ifdef ZHGPT_SIMT
+  static constexpr std::int64_t kMiB = 12;
+  LittleMemory() {
+    simt::set_device_memory_limit(kMiB << 20);
+  }
+  LittleMemory(const LittleMemory&) = delete;
+  LittleMemory& operator=(const LittleMemory&) = delete;
+  ~LittleMemory() {
+    simt::set_device_memory_limit(std::size_t{2} << 30);
+  }
+#else
+  static constexpr std::int64_t kMiB = 384;  // libraries have their own there
+
+ private:
+  std::unique_ptr<Backend> backend_ = make_backend("cuda", 1);
+  Buffer hog_ = backend_->allocate(backend_->free_memory_bytes() - (kMiB << 20), "most of the device");
+#endif
+};
+// More than half of that. Its first part repeats, so that it is quickly made.
+Dataset long_text() {
+  Dataset dataset = device_text();
+  const std::vector<std::byte> part = dataset.train.bytes;
+  while (dataset.train.bytes.size() < LittleMemory::kMiB * std::size_t{600'000}) {
+    dataset.train.bytes.insert(dataset.train.bytes.end(), part.begin(), part.end());
+  }
+  dataset.train.count = static_cast<std::int64_t>(dataset.train.bytes.size() / 2);
+  return dataset;
+}
+
+// Steps without looking, so that the host runs ahead; then what became of them.
+std::vector<StepBits> unwatched(Trainer& trainer, std::int64_t steps) {
+  while (trainer.steps_done() < steps) trainer.step();
+  std::vector<StepBits> trace;
+  for (const StepState& s : trainer.finished_steps(true)) {
+    trace.push_back(
+        {s.step, std::bit_cast<std::uint32_t>(s.loss), std::bit_cast<std::uint32_t>(s.grad_norm)});
+  }
+  return trace;
+}
+
+TEST_P(OnCuda, ATextTooLongForTheDeviceGivesTheSameBits) {
+  constexpr std::int64_t kSteps = 7;
+  Config two_batches = config();
+  two_batches.train.gradient_accumulation_steps = 2;
+  std::vector<StepBits> want;
+  {
+    TrainerKit kit(two_batches, long_text());
+    EXPECT_TRUE(kit->text_is_on_device());
+    want = unwatched(*kit, kSteps);
+    ASSERT_EQ(want.size(), static_cast<std::size_t>(kSteps));
+  }
+  const LittleMemory little;
+  const test::TempDirectory directory;
+  for (const std::uint64_t seed : {0, 1, 5}) {
+    take_order(seed);
+    TrainerKit kit(two_batches, long_text());
+    ASSERT_FALSE(kit->text_is_on_device());
+    EXPECT_EQ(unwatched(*kit, 3), std::vector<StepBits>(want.begin(), want.begin() + 3));
+    save_checkpoint(directory.file("state.bin"), kit->snapshot(), true);
+    EXPECT_EQ(unwatched(*kit, kSteps), std::vector<StepBits>(want.begin() + 3, want.end()));
+  }
+  take_order(0);
+  TrainerKit resumed(Checkpoint::open(directory.file("state.bin")), two_batches, long_text(), 1);
+  ASSERT_FALSE(resumed->text_is_on_device());
+  EXPECT_EQ(unwatched(*resumed, kSteps), std::vector<StepBits>(want.begin() + 3, want.end()));
+}
+
 #ifdef ZHGPT_SIMT
 TEST_P(OnCuda, CudnnIsRefusedWhereItIsNot) {
   Config wants = config();
