@@ -9,7 +9,6 @@
 // Bits: an algorithm gives the same ones each time; those that add up parts of k do so in f32 in the
 // workspace. Which algorithm wins may differ from process to process, so when the file cannot keep the
 // choice, the library's first suggestion is taken instead of the fastest.
-#include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -21,6 +20,7 @@
 #include <vector>
 
 #include "cuda/bias_gelu.h"
+#include "cuda/cublaslt.h"
 #include "cuda/error.h"
 #include "cuda/matmul.h"
 #include "cuda/matmul_plans.h"
@@ -36,19 +36,19 @@ using Epilogue = Product::Epilogue;
 
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw DeviceError(std::string(what) + ": " + cublasLtGetStatusString(status));
+  throw DeviceError(std::string(what) + ": " + cublaslt().cublasLtGetStatusString(status));
 }
 
-template <class Handle, cublasStatus_t (*kDestroy)(Handle)>
+template <class Handle, auto kDestroy>
 struct Destroy {
   using pointer = Handle;
-  void operator()(Handle handle) const noexcept { kDestroy(handle); }
+  void operator()(Handle handle) const noexcept { (cublaslt().*kDestroy)(handle); }
 };
-using Library = std::unique_ptr<void, Destroy<cublasLtHandle_t, cublasLtDestroy>>;
-using Operation = std::unique_ptr<void, Destroy<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>>;
-using Layout = std::unique_ptr<void, Destroy<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>>;
+using Library = std::unique_ptr<void, Destroy<cublasLtHandle_t, &CublasLt::cublasLtDestroy>>;
+using Operation = std::unique_ptr<void, Destroy<cublasLtMatmulDesc_t, &CublasLt::cublasLtMatmulDescDestroy>>;
+using Layout = std::unique_ptr<void, Destroy<cublasLtMatrixLayout_t, &CublasLt::cublasLtMatrixLayoutDestroy>>;
 using Preference =
-    std::unique_ptr<void, Destroy<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>>;
+    std::unique_ptr<void, Destroy<cublasLtMatmulPreference_t, &CublasLt::cublasLtMatmulPreferenceDestroy>>;
 
 struct DeviceMemory {
   explicit DeviceMemory(std::size_t bytes) { cuda::check(cudaMalloc(&data, bytes), "memory for matmul"); }
@@ -80,8 +80,8 @@ class Description {
   Description(const Product& p, bool tf32) {
     cublasLtMatmulDesc_t operation;
     const bool rounds = tf32 && p.dtype == DType::f32;
-    check(cublasLtMatmulDescCreate(&operation, rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
-                                   CUDA_R_32F),
+    check(cublaslt().cublasLtMatmulDescCreate(
+              &operation, rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
           "describing a product");
     operation_.reset(operation);
     set(CUBLASLT_MATMUL_DESC_TRANSA, p.b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
@@ -122,10 +122,10 @@ class Description {
   // The library's suggestions, best first; none when it cannot do this.
   std::vector<cublasLtMatmulAlgo_t> suggestions(cublasLtHandle_t library, const Product& p) const {
     cublasLtMatmulPreference_t handle;
-    check(cublasLtMatmulPreferenceCreate(&handle), "describing a search");
+    check(cublaslt().cublasLtMatmulPreferenceCreate(&handle), "describing a search");
     const Preference preference(handle);
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
-      check(cublasLtMatmulPreferenceSetAttribute(handle, attribute, &value, sizeof value),
+      check(cublaslt().cublasLtMatmulPreferenceSetAttribute(handle, attribute, &value, sizeof value),
             "describing a search");
     };
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t{kWorkspaceBytes});
@@ -137,8 +137,8 @@ class Description {
     cublasLtMatmulHeuristicResult_t results[kCandidates] = {};
     int count = 0;
     const cublasStatus_t status =
-        cublasLtMatmulAlgoGetHeuristic(library, operation_.get(), b_.get(), a_.get(), out_.get(), out_.get(),
-                                       handle, kCandidates, results, &count);
+        cublaslt().cublasLtMatmulAlgoGetHeuristic(library, operation_.get(), b_.get(), a_.get(), out_.get(),
+                                                  out_.get(), handle, kCandidates, results, &count);
     std::vector<cublasLtMatmulAlgo_t> algorithms;
     if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return algorithms;
     check(status, "looking for a product's algorithms");
@@ -150,28 +150,29 @@ class Description {
 
   bool can_run(cublasLtHandle_t library, const cublasLtMatmulAlgo_t& algorithm) const {
     cublasLtMatmulHeuristicResult_t result{};
-    return cublasLtMatmulAlgoCheck(library, operation_.get(), b_.get(), a_.get(), out_.get(), out_.get(),
-                                   &algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
+    return cublaslt().cublasLtMatmulAlgoCheck(library, operation_.get(), b_.get(), a_.get(), out_.get(),
+                                              out_.get(), &algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
            result.workspaceSize <= kWorkspaceBytes;
   }
 
   cublasStatus_t run(cublasLtHandle_t library, const Product& p, void* out,
                      const cublasLtMatmulAlgo_t& algorithm, void* workspace, cudaStream_t stream) const {
     const float alpha = 1, beta = p.add ? 1 : 0;
-    return cublasLtMatmul(library, operation_.get(), &alpha, p.b.data, b_.get(), p.a.data, a_.get(), &beta,
-                          out, out_.get(), out, out_.get(), &algorithm, workspace, kWorkspaceBytes, stream);
+    return cublaslt().cublasLtMatmul(library, operation_.get(), &alpha, p.b.data, b_.get(), p.a.data,
+                                     a_.get(), &beta, out, out_.get(), out, out_.get(), &algorithm, workspace,
+                                     kWorkspaceBytes, stream);
   }
 
  private:
   template <class T>
   void set(cublasLtMatmulDescAttributes_t attribute, const T& value) {
-    check(cublasLtMatmulDescSetAttribute(operation_.get(), attribute, &value, sizeof value),
+    check(cublaslt().cublasLtMatmulDescSetAttribute(operation_.get(), attribute, &value, sizeof value),
           "describing a product");
   }
   static Layout layout(DType dtype, std::int64_t rows, std::int64_t columns, std::int64_t stride) {
     cublasLtMatrixLayout_t handle;
-    check(cublasLtMatrixLayoutCreate(&handle, type_of(dtype), static_cast<std::uint64_t>(rows),
-                                     static_cast<std::uint64_t>(columns), stride),
+    check(cublaslt().cublasLtMatrixLayoutCreate(&handle, type_of(dtype), static_cast<std::uint64_t>(rows),
+                                                static_cast<std::uint64_t>(columns), stride),
           "describing a matrix");
     return Layout(handle);
   }
@@ -205,8 +206,8 @@ std::string platform() {
   cuda::check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
   cuda::check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
   return std::string(properties.name) + " " + std::to_string(properties.multiProcessorCount) +
-         " SMs, driver " + std::to_string(driver) + ", cuBLASLt " + std::to_string(cublasLtGetVersion()) +
-         ": ";
+         " SMs, driver " + std::to_string(driver) + ", cuBLASLt " +
+         std::to_string(cublaslt().cublasLtGetVersion()) + ": ";
 }
 
 // The product without its epilogue, put where apply_epilogue wants it.
@@ -232,7 +233,7 @@ class CublasLtMatmul final : public Matmul {
         plans_file_(MatmulPlans::default_path()),
         workspace_(kWorkspaceBytes) {
     cublasLtHandle_t library;
-    check(cublasLtCreate(&library), "starting cuBLASLt");
+    check(cublaslt().cublasLtCreate(&library), "starting cuBLASLt");
     library_.reset(library);
   }
 
