@@ -1,4 +1,4 @@
-// CpuBackend: memory, and the choice of float or double for each operation.
+// CpuBackend: host memory, and operations at once.
 #include "cpu/cpu_backend.h"
 
 #include <cstdlib>
@@ -6,25 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/ops.h"
-#include "zhgpt/error.h"
+#include "cpu/dispatch.h"
 
 namespace zhgpt {
 namespace {
-
-template <class Op>
-void dispatch(cpu::Context& context, const Op& op) {
-  const DType dtype = real_dtype(op);
-  if constexpr (requires { op.working; }) {
-    if (op.working) throw ConfigError("AdamW: working: got a tensor, expected none on the CPU");
-  }
-  if (dtype == DType::bf16) throw ConfigError("the CPU backend computes in f32 and f64, not in bf16");
-  if (dtype == DType::f64) {
-    cpu::execute<double>(context, op);
-  } else {
-    cpu::execute<float>(context, op);
-  }
-}
 
 class CpuRecording final : public Recording {
  public:
@@ -79,9 +64,28 @@ std::unique_ptr<Readback> CpuBackend::make_readback(std::int64_t bytes) {
   return std::make_unique<CpuReadback>(bytes);
 }
 
+std::int64_t CpuBackend::free_memory_bytes() const {
+  return free_host_memory_bytes();
+}
+
+void CpuBackend::reserve(const std::function<void()>& operations) {
+  context_.pool.skip_tiles(true);
+  try {
+    operations();
+  } catch (...) {
+    context_.pool.skip_tiles(false);
+    throw;
+  }
+  context_.pool.skip_tiles(false);
+}
+
+std::vector<MemoryUse> CpuBackend::working_memory() const {
+  return {{"scratch memory", context_.scratch_bytes()}};
+}
+
 void* CpuBackend::allocate_bytes(std::int64_t bytes) {
   const auto size = static_cast<std::size_t>(bytes);
-  void* data = cpu::allocate_aligned(size);
+  void* data = take_host_memory(size).release();
   if (data) std::memset(data, 0, size);
   return data;
 }
@@ -92,7 +96,7 @@ void CpuBackend::free_bytes(void* data) noexcept {
 
 #define ZHGPT_EXECUTE(Op)                  \
   void CpuBackend::execute(const Op& op) { \
-    dispatch(context_, op);                \
+    cpu::dispatch(context_, op);           \
   }
 ZHGPT_FOR_EACH_OP(ZHGPT_EXECUTE)
 #undef ZHGPT_EXECUTE

@@ -1,11 +1,11 @@
-// CudaBackend: the device, its memory, and the choice of float or bf16 for each operation.
+// CudaBackend: the device, its memory, and operations on its stream.
 #include "cuda/cuda_backend.h"
 
 #include <cuda_runtime_api.h>
 
+#include "cuda/dispatch.h"
 #include "cuda/error.h"
 #include "cuda/graph.h"
-#include "cuda/ops.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
 
@@ -30,17 +30,6 @@ std::string open_device(int ordinal) {
     throw DeviceError(tr(Msg::cuda_device_too_old, name, properties.major, properties.minor, kOldestMajor));
   }
   return name;
-}
-
-template <class Op>
-void dispatch(cuda::Context& context, const Op& op) {
-  const DType dtype = real_dtype(op);
-  if (dtype == DType::f64) throw ConfigError("the CUDA backend computes in f32 and bf16, not in f64");
-  if (dtype == DType::bf16) {
-    cuda::execute<__nv_bfloat16>(context, op);
-  } else {
-    cuda::execute<float>(context, op);
-  }
 }
 
 std::size_t size_of(std::int64_t bytes) {
@@ -77,7 +66,7 @@ void CudaBackend::copy(void* to_device, const void* from_device, std::int64_t by
 }
 
 void CudaBackend::zero(void* device, std::int64_t bytes) {
-  stream_.zero(device, size_of(bytes));
+  current_->stream.zero(device, size_of(bytes));
 }
 
 void CudaBackend::synchronize() {
@@ -90,6 +79,31 @@ std::unique_ptr<Recording> CudaBackend::record(std::function<void()> operations)
 
 std::unique_ptr<Readback> CudaBackend::make_readback(std::int64_t bytes) {
   return std::make_unique<cuda::EventReadback>(stream_, bytes);
+}
+
+std::int64_t CudaBackend::free_memory_bytes() const {
+  std::size_t free_bytes = 0, total_bytes = 0;
+  cuda::check(cudaMemGetInfo(&free_bytes, &total_bytes), "cudaMemGetInfo");
+  return static_cast<std::int64_t>(free_bytes);
+}
+
+// On a dry stream the operations do nothing but ask for scratch memory, which is the real one.
+void CudaBackend::reserve(const std::function<void()>& operations) {
+  cuda::Stream dry(cuda::Stream::Mode::dry);
+  const auto no_products = cuda::make_matmul(false, true);
+  cuda::Context asking{dry, *no_products, scratch_};
+  current_ = &asking;
+  try {
+    operations();
+  } catch (...) {
+    current_ = &context_;
+    throw;
+  }
+  current_ = &context_;
+}
+
+std::vector<MemoryUse> CudaBackend::working_memory() const {
+  return {{"workspace of products", matmul_->workspace_bytes()}, {"scratch memory", scratch_.bytes()}};
 }
 
 void* CudaBackend::allocate_bytes(std::int64_t bytes) {
@@ -112,7 +126,7 @@ void CudaBackend::free_bytes(void* data) noexcept {
 
 #define ZHGPT_EXECUTE(Op)                   \
   void CudaBackend::execute(const Op& op) { \
-    dispatch(context_, op);                 \
+    cuda::dispatch(*current_, op);          \
   }
 ZHGPT_FOR_EACH_OP(ZHGPT_EXECUTE)
 #undef ZHGPT_EXECUTE

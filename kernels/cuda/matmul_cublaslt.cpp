@@ -24,12 +24,12 @@
 #include "cuda/error.h"
 #include "cuda/matmul.h"
 #include "cuda/matmul_plans.h"
-#include "zhgpt/error.h"
+#include "zhgpt/backend.h"
 
 namespace zhgpt::cuda {
 namespace {
 
-constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;  // what NVIDIA advises for Hopper
+constexpr std::int64_t kWorkspaceBytes = std::int64_t{32} << 20;  // what NVIDIA advises for Hopper
 constexpr int kCandidates = 8, kRounds = 3, kRunsARound = 4;
 
 using Epilogue = Product::Epilogue;
@@ -51,7 +51,14 @@ using Preference =
     std::unique_ptr<void, Destroy<cublasLtMatmulPreference_t, &CublasLt::cublasLtMatmulPreferenceDestroy>>;
 
 struct DeviceMemory {
-  explicit DeviceMemory(std::size_t bytes) { cuda::check(cudaMalloc(&data, bytes), "memory for matmul"); }
+  explicit DeviceMemory(std::int64_t bytes) {
+    const cudaError_t status = cudaMalloc(&data, static_cast<std::size_t>(bytes));
+    if (status == cudaErrorMemoryAllocation) {
+      cudaGetLastError();  // forgotten: said better here
+      throw OutOfMemory("matmul", bytes);
+    }
+    cuda::check(status, "memory for matmul");
+  }
   DeviceMemory(const DeviceMemory&) = delete;
   DeviceMemory& operator=(const DeviceMemory&) = delete;
   ~DeviceMemory() { check_nothrow(cudaFree(data), "memory for matmul"); }
@@ -128,7 +135,7 @@ class Description {
       check(cublaslt().cublasLtMatmulPreferenceSetAttribute(handle, attribute, &value, sizeof value),
             "describing a search");
     };
-    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t{kWorkspaceBytes});
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<std::uint64_t>(kWorkspaceBytes));
     prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(p.b.data));
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(p.a.data));
@@ -152,7 +159,7 @@ class Description {
     cublasLtMatmulHeuristicResult_t result{};
     return cublaslt().cublasLtMatmulAlgoCheck(library, operation_.get(), b_.get(), a_.get(), out_.get(),
                                               out_.get(), &algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
-           result.workspaceSize <= kWorkspaceBytes;
+           result.workspaceSize <= std::size_t{kWorkspaceBytes};
   }
 
   cublasStatus_t run(cublasLtHandle_t library, const Product& p, void* out,
@@ -246,13 +253,14 @@ class CublasLtMatmul final : public Matmul {
       apply_epilogue(stream, product);
       return;
     }
-    record(stream, product);
+    record(stream, product, tf32_);
     Plan& plan = *found->second;
     plan.description.point_to(product);
     check(plan.description.run(library_.get(), product, product.out, plan.algorithm, workspace_.data,
                                stream.get()),
           "matmul");
   }
+  std::int64_t workspace_bytes() const override { return kWorkspaceBytes; }
 
  private:
   std::optional<Plan> make_plan(Stream& stream, const Product& p, const std::string& kind) {
@@ -273,14 +281,20 @@ class CublasLtMatmul final : public Matmul {
     return Plan{std::move(description), kept ? algorithm_of(*kept) : candidates.front()};
   }
 
-  // Times each on the stream, in turn, some rounds; what the product writes goes elsewhere when it adds.
+  // Times each on the stream, in turn, some rounds; what the product writes goes elsewhere when it adds. No
+  // room for that is no reason to end a run: the first suggestion will do.
   cublasLtMatmulAlgo_t fastest_of(const std::vector<cublasLtMatmulAlgo_t>& candidates, Stream& stream,
                                   const Product& p, const Description& description) {
     std::optional<DeviceMemory> elsewhere;
     if (p.add) {
-      const auto bytes = static_cast<std::size_t>(p.m * p.row_of_out() * dtype_bytes(p.out_dtype));
-      elsewhere.emplace(bytes);
-      cuda::check(cudaMemsetAsync(elsewhere->data, 0, bytes, stream.get()), "memory for matmul");
+      const std::int64_t bytes = p.m * p.row_of_out() * dtype_bytes(p.out_dtype);
+      try {
+        elsewhere.emplace(bytes);
+      } catch (const OutOfMemory&) {
+        return candidates.front();
+      }
+      cuda::check(cudaMemsetAsync(elsewhere->data, 0, static_cast<std::size_t>(bytes), stream.get()),
+                  "memory for matmul");
     }
     void* out = elsewhere ? elsewhere->data : p.out;
     const Event begin, end;
@@ -328,13 +342,18 @@ class CublasLtMatmul final : public Matmul {
 
 class DryMatmul final : public Matmul {
  public:
-  void run(Stream& stream, const Product& product) override { record(stream, product); }
+  explicit DryMatmul(bool tf32) : tf32_(tf32) {}
+  void run(Stream& stream, const Product& product) override { record(stream, product, tf32_); }
+  std::int64_t workspace_bytes() const override { return kWorkspaceBytes; }
+
+ private:
+  const bool tf32_;
 };
 
 }  // namespace
 
 std::unique_ptr<Matmul> make_matmul(bool tf32, bool dry) {
-  if (dry) return std::make_unique<DryMatmul>();
+  if (dry) return std::make_unique<DryMatmul>(tf32);
   return std::make_unique<CublasLtMatmul>(tf32);
 }
 

@@ -65,8 +65,12 @@ void throw_if_interrupted() {
   if (const int number = stop_signal.load()) throw Interrupted{number};
 }
 
-bool stderr_is_terminal() { return isatty(STDERR_FILENO) == 1; }
-bool stdin_is_terminal() { return isatty(STDIN_FILENO) == 1; }
+bool stderr_is_terminal() {
+  return isatty(STDERR_FILENO) == 1;
+}
+bool stdin_is_terminal() {
+  return isatty(STDIN_FILENO) == 1;
+}
 
 void draw_progress_line(const std::string& text) {
   if (!stderr_is_terminal()) return;
@@ -91,6 +95,10 @@ int display_width(std::string_view utf8) {
     return true;
   });
   return total;
+}
+
+std::string padding(std::string_view utf8, int columns) {
+  return std::string(static_cast<std::size_t>(std::max(1, columns - display_width(utf8))), ' ');
 }
 
 std::string progress_bar(double fraction, int columns) {

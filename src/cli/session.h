@@ -1,4 +1,5 @@
-// What train and resume share: reading the corpus with a progress line, training with a view, and the last words.
+// What train and resume share: reading the corpus with a progress line, training with a view, and the last
+// words.
 #pragma once
 
 #include <string>
@@ -8,6 +9,8 @@
 
 namespace zhgpt::cli {
 
+// As config.text.corpus holds them: what resume will read again must not depend on where it is called from.
+std::string absolute_paths(const std::vector<std::string>& paths);
 std::vector<std::string> corpus_paths(const Config& config);  // config.text.corpus, one each
 
 // prepare_dataset with a progress line and a report of what was read.

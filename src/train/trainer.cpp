@@ -57,8 +57,13 @@ Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset)
   history_readback_ = backend.make_readback(history_buffer_.bytes());
   finished_.reserve(static_cast<std::size_t>(kHistory));
   recorded_step_ = backend.record([this] { run_step(); });
+  backend.reserve([this] {
+    run_step();
+    model_->evaluate(config_.train.batch_size, config_.model.block_size);
+    model_->last_logits(1, config_.model.block_size);  // for samples
+  });
 
-  model_->set_parameters(model_->table().initial_values(order_.seed));
+  if (!backend.is_dry()) model_->set_parameters(model_->table().initial_values(order_.seed));
   upload_state({.seed = order_.seed});
 }
 
