@@ -1,4 +1,7 @@
 // What a training run takes, known before anything runs: the Trainer itself, made on a dry backend.
+//
+// It is the memory of the device, byte by byte as it will be asked for. On top come, on the host, the text (2
+// or 4 bytes a character) and, on a GPU, what the driver keeps for itself: some hundred MB.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +21,8 @@ struct RunPlan {
 };
 
 // For the device, dtype and threads that `config` names and a training text of so many tokens. Throws
-// ConfigError, and DeviceError when this build has no code for the device.
+// ConfigError, and DeviceError when this build has no code for the device or the run is larger than addresses
+// go.
 RunPlan plan_run(const Config& config, std::int64_t train_tokens);
 
 // A batch_size with which the run fits into so many bytes while one more does not; 0 when not even 1 fits.

@@ -31,8 +31,9 @@ struct EvaluationState {
 
 class Trainer {
  public:
-  // A fresh run. config.model.vocab_size must be the vocabulary's. Throws DataError when the training text is
-  // shorter than one window.
+  // A fresh run. config.model.vocab_size must be the vocabulary's. Takes all memory that it ever will on the
+  // device. Throws DataError when the training text is shorter than one window, OutOfMemory (see make_trainer
+  // in plan.h).
   Trainer(Backend& backend, const Config& config, Dataset& dataset);
   // Goes on from a checkpoint, with `config` (its own, changed at most in what does not shape the model).
   // Throws CheckpointError when the tensors are not exactly this model's.

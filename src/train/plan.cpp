@@ -50,18 +50,28 @@ std::int64_t memory_for_a_run(const Backend& backend) {
   return bytes;
 }
 
+namespace {
+
+std::string advice(const Config& config, std::int64_t tokens, std::int64_t whole, std::int64_t free_bytes) {
+  // Enough and yet refused: it lay in pieces, or was lost in rounding to pages.
+  const std::int64_t memory_bytes = free_bytes < whole ? free_bytes : whole - whole / 32;
+  const std::int64_t batch = largest_batch(config, tokens, memory_bytes);
+  return batch > 0 ? tr(Msg::batch_that_fits, batch) : tr(Msg::no_batch_fits);
+}
+
+}  // namespace
+
 std::unique_ptr<Trainer> make_trainer(Backend& backend, const Config& config, Dataset& dataset,
                                       const Checkpoint* from) {
   try {
     return from ? std::make_unique<Trainer>(backend, config, dataset, *from)
                 : std::make_unique<Trainer>(backend, config, dataset);
   } catch (const OutOfMemory& error) {
-    const std::int64_t free_bytes = memory_for_a_run(backend), tokens = dataset.train.count;
-    const std::int64_t whole = plan_run(config, tokens).memory_bytes;
-    const std::int64_t batch = largest_batch(config, tokens, free_bytes);
+    const std::int64_t free_bytes = memory_for_a_run(backend), tokens = dataset.train.count,
+                       whole = plan_run(config, tokens).memory_bytes;
     throw DeviceError(tr(Msg::run_does_not_fit, backend.name(), error.wanted().what, error.wanted().bytes,
                          whole, free_bytes,
-                         batch > 0 ? tr(Msg::batch_that_fits, batch) : tr(Msg::no_batch_fits)));
+                         from ? tr(Msg::batch_is_the_runs) : advice(config, tokens, whole, free_bytes)));
   }
 }
 
