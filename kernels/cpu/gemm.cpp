@@ -125,11 +125,10 @@ template <class T, int kRows>
   tile.fetch(c, c_stride);
   const auto multiply_add = [&](std::int64_t k) __attribute__((always_inline)) {
     const RowOfPanel<T> row_of_b(b, depth, k);
-    const T* row = a + k;
+    const T* row = a + k;  // three rows from one pointer: the most that x86 can address
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-      tile.add(i, row[i % 3 * stride],
-               row_of_b);  // three rows from one pointer: the most that x86 can address
+      tile.add(i, row[i % 3 * stride], row_of_b);
       if (i % 3 == 2) row += 3 * stride;
     }
   };
