@@ -118,13 +118,12 @@ class Backend {
   virtual void free_bytes(void* data) noexcept = 0;
   virtual std::vector<MemoryUse> working_memory() const = 0;  // that was not got from `allocate`
 
-#define ZHGPT_FOR_EACH_OP(X)                                                                                 \
-  X(GatherBatch)                                                                                             \
-  X(EmbeddingForward)                                                                                        \
-  X(EmbeddingBackward) X(LayerNormForward) X(ResidualLayerNormForward) X(LayerNormBackward)                  \
-      X(DropoutBackward) X(LinearForward) X(LinearBackwardInput) X(LinearBackwardWeight) X(AttentionForward) \
-          X(AttentionBackward) X(AttentionDecode) X(HeadLoss) X(SampleTokens) X(BeginStep) X(AccumulateLoss) \
-              X(GlobalNorm) X(AdamW) X(AdvanceStep)
+#define ZHGPT_FOR_EACH_OP(X)                                                                              \
+  X(GatherBatch)                                                                                          \
+  X(EmbeddingForward) X(EmbeddingBackward) X(LayerNormForward) X(ResidualLayerNormForward)                \
+      X(LayerNormBackward) X(DropoutBackward) X(LinearForward) X(LinearBackwardInput)                     \
+          X(LinearBackwardWeight) X(AttentionForward) X(AttentionBackward) X(AttentionDecode) X(HeadLoss) \
+              X(SampleTokens) X(BeginStep) X(AccumulateLoss) X(GlobalNorm) X(AdamW) X(AdvanceStep)
 
 #define ZHGPT_DECLARE_OP(Op)       \
   static void check(const Op& op); \

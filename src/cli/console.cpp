@@ -65,12 +65,8 @@ void throw_if_interrupted() {
   if (const int number = stop_signal.load()) throw Interrupted{number};
 }
 
-bool stderr_is_terminal() {
-  return isatty(STDERR_FILENO) == 1;
-}
-bool stdin_is_terminal() {
-  return isatty(STDIN_FILENO) == 1;
-}
+bool stderr_is_terminal() { return isatty(STDERR_FILENO) == 1; }
+bool stdin_is_terminal() { return isatty(STDIN_FILENO) == 1; }
 
 void draw_progress_line(const std::string& text) {
   if (!stderr_is_terminal()) return;

@@ -1,5 +1,4 @@
-// What train and resume share: reading the corpus with a progress line, training with a view, and the last
-// words.
+// What train and resume share: reading the corpus with a progress line, training with a view, and the last words.
 #pragma once
 
 #include <string>

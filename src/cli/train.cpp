@@ -37,8 +37,8 @@ int train(const TrainArguments& arguments) {
   for (std::string* path : {&config.text.val_corpus, &config.text.vocab}) {
     if (!path->empty()) *path = fs::absolute(*path).lexically_normal().string();
   }
-  const auto backend =
-      make_backend(config.train.device, static_cast<int>(config.train.threads), config.train.dtype == "tf32");
+  const auto backend = make_backend(config.train.device, static_cast<int>(config.train.threads),
+                                    config.train.dtype == "tf32");
 
   NewRunDirectory directory(arguments.out_dir);
   if (has_checkpoints(arguments.out_dir)) throw ConfigError(tr(Msg::run_exists, arguments.out_dir));

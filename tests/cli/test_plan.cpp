@@ -77,7 +77,7 @@ TEST_F(Plan, CountsTheLaunchesOfAStepForACard) {
 }
 
 TEST_F(Plan, ARunThatDoesNotFitLeavesNothing) {
-  const ProcessResult result = call({"train", corpus(), "-o", run(), "--batch-size=1048576"});
+  const ProcessResult result = call({"train", corpus(), "-o", run(), "--batch-size=1048576", "--n-layer=40"});
   EXPECT_EQ(result.exit_code, 6);
   EXPECT_TRUE(holds(result.err, "The run takes ")) << result.err;
   EXPECT_TRUE(holds(result.err, "The largest that fits is --batch-size ")) << result.err;
