@@ -10,7 +10,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "zhgpt/cards.h"
+#include "zhgpt/error.h"
 #include "zhgpt/ops.h"
 
 namespace zhgpt {
@@ -67,16 +70,39 @@ class Feed {
   virtual void send(std::int64_t slot) = 0;
 };
 
+// What memory is taken for.
+struct MemoryUse {
+  std::string what;
+  std::int64_t bytes = 0;
+};
+
+class OutOfMemory : public DeviceError {
+ public:
+  OutOfMemory(const std::string& what, std::int64_t bytes);
+  const MemoryUse& wanted() const { return wanted_; }
+
+ private:
+  MemoryUse wanted_;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
 
   virtual std::string name() const = 0;  // "cpu, 2 threads"
   virtual bool computes_in(DType dtype) const = 0;
+  // Nothing is computed and no memory taken, on a device that need not exist: what a run takes can be read
+  // off in advance. Contents are unspecified.
+  virtual bool is_dry() const { return false; }
 
-  // Throws DeviceError, naming `what` and its size, when memory does not suffice.
+  // Throws OutOfMemory, naming `what` and its size, when memory does not suffice.
   Buffer allocate(std::int64_t bytes, const char* what);
+  // All that is allocated, oldest first, and at last what operations work in.
+  std::vector<MemoryUse> memory() const;
   virtual std::int64_t free_memory_bytes() const = 0;
+  // Takes what `operations` will need to work in, so that they take no memory later; they are not computed,
+  // but what they write to is garbage afterwards. Throws OutOfMemory.
+  virtual void reserve(const std::function<void()>& operations) = 0;
   virtual void upload(void* device, const void* host, std::int64_t bytes) = 0;
   virtual void download(void* host, const void* device, std::int64_t bytes) = 0;
   virtual void copy(void* to_device, const void* from_device, std::int64_t bytes) = 0;
@@ -90,6 +116,9 @@ class Backend {
   // device: device memory of Feed::kSlots * slot_bytes, slot after slot, that outlives the feed.
   virtual std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) = 0;
 
+  // What was put on the device since the last call, in order. Only a dry backend of a GPU writes it down.
+  virtual std::vector<LaunchCost> take_launches() { return {}; }
+
   // Throws ConfigError when the operands do not fit the operation's contract.
   template <class Op>
   void run(const Op& op) {
@@ -99,8 +128,10 @@ class Backend {
 
  private:
   friend class Buffer;
+  void release(void* data) noexcept;
   virtual void* allocate_bytes(std::int64_t bytes) = 0;  // nullptr when there is no room
   virtual void free_bytes(void* data) noexcept = 0;
+  virtual std::vector<MemoryUse> working_memory() const = 0;  // that was not got from `allocate`
 
 #define ZHGPT_FOR_EACH_OP(X)                                                                               \
   X(GatherBatch)                                                                                           \
@@ -116,6 +147,12 @@ class Backend {
   virtual void execute(const Op& op) = 0;
   ZHGPT_FOR_EACH_OP(ZHGPT_DECLARE_OP)
 #undef ZHGPT_DECLARE_OP
+
+  struct Allocation {
+    void* data;
+    MemoryUse use;
+  };
+  std::vector<Allocation> allocations_;
 };
 
 // The dtype in which an operation computes, that of its real operands; f32 where there are none.
@@ -149,5 +186,9 @@ struct CudaOptions {
 // Throws ConfigError for an unknown name, DeviceError when the device asked for is not there.
 std::unique_ptr<Backend> make_backend(const std::string& device, int threads,
                                       const CudaOptions& options = {});
+
+// The same, dry. A CUDA device need not be there, but the build must have CUDA.
+std::unique_ptr<Backend> make_dry_backend(const std::string& device, int threads,
+                                          const CudaOptions& options = {});
 
 }  // namespace zhgpt

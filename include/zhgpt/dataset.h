@@ -18,6 +18,7 @@
 namespace zhgpt {
 
 // Token ids in memory: u16 when the vocabulary allows, else i32.
+DType token_dtype(std::int64_t vocab_size);
 struct TokenArray {
   DType dtype = DType::u16;
   std::int64_t count = 0;

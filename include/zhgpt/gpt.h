@@ -30,6 +30,7 @@ class Gpt {
       DType dtype = DType::f32, Recompute recompute = Recompute::none);
 
   const ModelConfig& config() const { return config_; }
+  DType dtype() const { return dtype_; }
   const ParameterTable& table() const { return table_; }
   Backend& backend() { return backend_; }
 

@@ -33,8 +33,9 @@ class TextFeed;
 
 class Trainer {
  public:
-  // A fresh run. config.model.vocab_size must be the vocabulary's. Throws DataError when the training text is
-  // shorter than one window.
+  // A fresh run. config.model.vocab_size must be the vocabulary's. Takes all memory that it ever will on the
+  // device. Throws DataError when the training text is shorter than one window, OutOfMemory (see make_trainer
+  // in plan.h).
   Trainer(Backend& backend, const Config& config, Dataset& dataset);
   // Goes on from a checkpoint, with `config` (its own, changed at most in what does not shape the model).
   // Throws CheckpointError when the tensors are not exactly this model's.
@@ -107,6 +108,8 @@ class Trainer {
   RunId run_id_{};
 };
 
+// What a run of this configuration lets a CUDA device do.
+CudaOptions cuda_options(const TrainConfig& config);
 // The backend that a run of this configuration asks for; throws as make_backend does.
 std::unique_ptr<Backend> make_backend(const TrainConfig& config);
 

@@ -1,53 +1,45 @@
 // What every CPU operation works with: the threads, and scratch memory that is grown once and kept.
 #pragma once
 
-#include <sys/mman.h>
-
-#include <cstdlib>
-#include <memory>
-#include <new>
 #include <vector>
 
+#include "cpu/host_memory.h"
 #include "cpu/thread_pool.h"
+#include "zhgpt/backend.h"
 
 namespace zhgpt::cpu {
 
-// Memory aligned to 256 bytes, or for large blocks to huge pages, which are asked for: the products walk over
-// many rows at once, each on a page of its own. To be released by std::free; nullptr when there is no room.
-inline void* allocate_aligned(std::size_t bytes) {
-  constexpr std::size_t kAlign = 256, kHugePage = std::size_t{2} << 20;
-  const bool large = bytes >= 2 * kHugePage;
-  const std::size_t align = large ? kHugePage : kAlign, rounded = (bytes + align - 1) / align * align;
-  void* data = std::aligned_alloc(align, rounded);
-  if (data && large) madvise(data, rounded, MADV_HUGEPAGE);  // advice only
-  return data;
-}
-
-// One block of memory without initial contents; asking for more than ever before moves it.
+// One block of memory without initial contents; asking for more than ever before moves it. Throws
+// OutOfMemory.
 class Scratch {
  public:
+  explicit Scratch(bool dry) : take_(dry ? take_addresses : take_host_memory) {}
+
   template <class T>
   T* get(std::int64_t count) {
     const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
     if (bytes > bytes_) {
       data_.reset();
-      data_.reset(allocate_aligned(bytes));
+      data_ = take_(bytes);
       bytes_ = data_ ? bytes : 0;
-      if (!data_) throw std::bad_alloc();
+      if (!data_) throw OutOfMemory("scratch memory", static_cast<std::int64_t>(bytes));
     }
     return static_cast<T*>(data_.get());
   }
+  std::int64_t bytes() const { return static_cast<std::int64_t>(bytes_); }
 
  private:
-  struct Free {
-    void operator()(void* data) const { std::free(data); }
-  };
-  std::unique_ptr<void, Free> data_;
+  HostMemory (*take_)(std::size_t bytes);
+  HostMemory data_;
   std::size_t bytes_ = 0;
 };
 
 struct Context {
-  explicit Context(int threads) : pool(threads), own(static_cast<std::size_t>(threads)) {}
+  // A dry one computes no tiles, and its scratch memory is only addresses.
+  explicit Context(int threads, bool dry = false) : pool(threads), shared(dry) {
+    pool.skip_tiles(dry);
+    for (int thread = 0; thread < threads; ++thread) own.emplace_back(dry);
+  }
 
   ThreadPool pool;
   Scratch shared;            // for what one phase of an operation hands to the next
@@ -58,6 +50,11 @@ struct Context {
   template <class T>
   void reserve(std::int64_t count) {
     for (Scratch& scratch_of_thread : own) scratch_of_thread.get<T>(count);
+  }
+  std::int64_t scratch_bytes() const {
+    std::int64_t bytes = shared.bytes();
+    for (const Scratch& scratch_of_thread : own) bytes += scratch_of_thread.bytes();
+    return bytes;
   }
   // REQUIRES: at most what was reserved.
   template <class T>

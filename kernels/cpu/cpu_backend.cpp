@@ -1,32 +1,15 @@
-// CpuBackend: memory, and the choice of float or double for each operation.
+// CpuBackend: host memory, and operations at once.
 #include "cpu/cpu_backend.h"
-
-#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <utility>
 #include <vector>
 
-#include "cpu/ops.h"
-#include "zhgpt/error.h"
+#include "cpu/dispatch.h"
 
 namespace zhgpt {
 namespace {
-
-template <class Op>
-void dispatch(cpu::Context& context, const Op& op) {
-  const DType dtype = real_dtype(op);
-  if constexpr (requires { op.working; }) {
-    if (op.working) throw ConfigError("AdamW: working: got a tensor, expected none on the CPU");
-  }
-  if (dtype == DType::bf16) throw ConfigError("the CPU backend computes in f32 and f64, not in bf16");
-  if (dtype == DType::f64) {
-    cpu::execute<double>(context, op);
-  } else {
-    cpu::execute<float>(context, op);
-  }
-}
 
 class CpuRecording final : public Recording {
  public:
@@ -83,7 +66,11 @@ void CpuBackend::copy(void* to_device, const void* from_device, std::int64_t byt
 }
 
 void CpuBackend::zero(void* device, std::int64_t bytes) {
-  std::memset(device, 0, static_cast<std::size_t>(bytes));
+  constexpr std::int64_t kPiece = std::int64_t{1} << 18;
+  context_.pool.for_each_tile(cpu::tiles_of(bytes, kPiece), [&](std::int64_t tile, int) {
+    const cpu::Tile piece(tile, kPiece, bytes);
+    std::memset(static_cast<char*>(device) + piece.begin, 0, static_cast<std::size_t>(piece.count));
+  });
 }
 
 std::unique_ptr<Recording> CpuBackend::record(std::function<void()> operations) {
@@ -99,12 +86,27 @@ std::unique_ptr<Feed> CpuBackend::make_feed(void* device, std::int64_t slot_byte
 }
 
 std::int64_t CpuBackend::free_memory_bytes() const {
-  return sysconf(_SC_AVPHYS_PAGES) * sysconf(_SC_PAGESIZE);
+  return free_host_memory_bytes();
+}
+
+void CpuBackend::reserve(const std::function<void()>& operations) {
+  context_.pool.skip_tiles(true);
+  try {
+    operations();
+  } catch (...) {
+    context_.pool.skip_tiles(false);
+    throw;
+  }
+  context_.pool.skip_tiles(false);
+}
+
+std::vector<MemoryUse> CpuBackend::working_memory() const {
+  return {{"scratch memory", context_.scratch_bytes()}};
 }
 
 void* CpuBackend::allocate_bytes(std::int64_t bytes) {
   const auto size = static_cast<std::size_t>(bytes);
-  void* data = cpu::allocate_aligned(size);
+  void* data = take_host_memory(size).release();
   if (data) std::memset(data, 0, size);
   return data;
 }
@@ -115,7 +117,7 @@ void CpuBackend::free_bytes(void* data) noexcept {
 
 #define ZHGPT_EXECUTE(Op)                  \
   void CpuBackend::execute(const Op& op) { \
-    dispatch(context_, op);                \
+    cpu::dispatch(context_, op);           \
   }
 ZHGPT_FOR_EACH_OP(ZHGPT_EXECUTE)
 #undef ZHGPT_EXECUTE

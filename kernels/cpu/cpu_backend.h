@@ -14,6 +14,7 @@ class CpuBackend final : public Backend {
   std::string name() const override;
   bool computes_in(DType dtype) const override { return dtype == DType::f32 || dtype == DType::f64; }
   std::int64_t free_memory_bytes() const override;
+  void reserve(const std::function<void()>& operations) override;
   void upload(void* device, const void* host, std::int64_t bytes) override;
   void download(void* host, const void* device, std::int64_t bytes) override;
   void copy(void* to_device, const void* from_device, std::int64_t bytes) override;
@@ -26,6 +27,7 @@ class CpuBackend final : public Backend {
  private:
   void* allocate_bytes(std::int64_t bytes) override;
   void free_bytes(void* data) noexcept override;
+  std::vector<MemoryUse> working_memory() const override;
 
 #define ZHGPT_EXECUTE(Op) void execute(const Op& op) override;
   ZHGPT_FOR_EACH_OP(ZHGPT_EXECUTE)

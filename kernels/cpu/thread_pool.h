@@ -29,6 +29,7 @@ class ThreadPool {
   // The first exception a tile threw is rethrown here. REQUIRES: not called from within a tile, tiles < 2^31.
   template <class F>
   void for_each_tile(std::int64_t tiles, const F& tile_function) {
+    if (skips_tiles_) return;
     if (tiles <= 1 || threads() == 1) {
       for (std::int64_t tile = 0; tile < tiles; ++tile) tile_function(tile, 0);
       return;
@@ -36,6 +37,9 @@ class ThreadPool {
     run([](const void* f, std::int64_t tile, int thread) { (*static_cast<const F*>(f))(tile, thread); },
         &tile_function, tiles);
   }
+
+  // From now on no tile is computed, or they are again: for what is wanted of an operation but its results.
+  void skip_tiles(bool skip) { skips_tiles_ = skip; }
 
  private:
   using TileFunction = void (*)(const void*, std::int64_t, int);
@@ -61,6 +65,7 @@ class ThreadPool {
   std::atomic<std::int64_t> tiles_{0};
   std::atomic<bool> stop_{false};
   int spins_ = 0;
+  bool skips_tiles_ = false;
   std::mutex failure_mutex_;
   std::exception_ptr failure_;
   std::vector<std::thread> workers_;

@@ -31,10 +31,11 @@ struct Heads {
   __host__ __device__ float scale() const { return 1.f / sqrtf(static_cast<float>(HS)); }
 
   // Of `products` of (T, T) with (T, HS), the hidden half left out, and `rows` reads or writes of (T, HS).
-  Cost cost(double products, double rows, std::size_t element_bytes) const {
+  Cost cost(double products, double rows, std::size_t element_bytes, Arithmetic arithmetic) const {
     const double of_heads = static_cast<double>(count()), t = T, hs = HS;
     return {.flops = of_heads * products * t * (t + 1) * hs,
-            .bytes = of_heads * t * (rows * hs * static_cast<double>(element_bytes) + sizeof(float))};
+            .bytes = of_heads * t * (rows * hs * static_cast<double>(element_bytes) + sizeof(float)),
+            .arithmetic = arithmetic};
   }
 
  private:

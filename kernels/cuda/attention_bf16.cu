@@ -369,7 +369,7 @@ void execute<bf16>(Context& context, const AttentionForward& op) {
     const int tiles = (heads.T + Tile::kRows - 1) / Tile::kRows;
     const std::size_t shared =
         shared_bytes<bf16>(Tile::kRows * Tile::kStride) + 4 * shared_bytes<bf16>(kKeys * Tile::kStride);
-    ZHGPT_LAUNCH(context.stream, heads.cost(2, 4, sizeof(bf16)),
+    ZHGPT_LAUNCH(context.stream, heads.cost(2, 4, sizeof(bf16), Arithmetic::bf16),
                  (LaunchShape{static_cast<unsigned>(heads.count() * tiles), Tile::kThreads, shared}),
                  attention_forward_bf16_kernel<Tile::kWidth>, op.out.as<bf16>(), op.lse.as<float>(),
                  op.qkv.as<bf16>(), heads, tiles);
@@ -397,12 +397,12 @@ void execute<bf16>(Context& context, const AttentionBackward& op) {
     const auto shape = [&](std::size_t more) {
       return LaunchShape{static_cast<unsigned>(heads.count() * tiles), Tile::kThreads, shared + more};
     };
-    ZHGPT_LAUNCH(context.stream, heads.cost(3, 6, sizeof(bf16)), shape(0),
+    ZHGPT_LAUNCH(context.stream, heads.cost(3, 6, sizeof(bf16), Arithmetic::bf16), shape(0),
                  attention_backward_q_bf16_kernel<Tile::kWidth>, dqkv, mean_dps, dout, out, lse, qkv, heads,
                  tiles);
-    ZHGPT_LAUNCH(context.stream, heads.cost(4, 6, sizeof(bf16)), shape(2 * shared_bytes<float>(2 * kTile)),
-                 attention_backward_kv_bf16_kernel<Tile::kWidth>, dqkv, mean_dps, dout, lse, qkv, heads,
-                 tiles);
+    ZHGPT_LAUNCH(context.stream, heads.cost(4, 6, sizeof(bf16), Arithmetic::bf16),
+                 shape(2 * shared_bytes<float>(2 * kTile)), attention_backward_kv_bf16_kernel<Tile::kWidth>,
+                 dqkv, mean_dps, dout, lse, qkv, heads, tiles);
   });
 }
 

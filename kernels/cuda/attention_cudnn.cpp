@@ -64,10 +64,11 @@ void record(Stream& stream, const char* name, const Shape& s, double products, d
   if (!stream.ledger) return;
   const double heads = static_cast<double>(s.B * s.NH), t = static_cast<double>(s.T),
                hs = static_cast<double>(s.HS);
-  stream.ledger->add(
-      {name,
-       {.flops = heads * products * t * (t + 1) * hs, .bytes = heads * t * (rows * hs * 2 + sizeof(float))},
-       {}});
+  stream.ledger->add({name,
+                      {.flops = heads * products * t * (t + 1) * hs,
+                       .bytes = heads * t * (rows * hs * 2 + sizeof(float)),
+                       .arithmetic = Arithmetic::bf16},
+                      {}});
 }
 
 // A graph of one operation for one shape, planned when it is made.
@@ -87,9 +88,10 @@ class Planned {
   }
 
   void run(cudnnHandle_t library, Context& context, Addresses addresses) {
+    void* workspace = context.scratch.get(static_cast<std::size_t>(workspace_bytes_));
+    if (context.stream.dry()) return;  // memory is being reserved
     check(fe::detail::set_stream(library, context.stream.get()), "choosing a stream");
-    check(
-        graph_.execute(library, addresses, context.scratch.get(static_cast<std::size_t>(workspace_bytes_))));
+    check(graph_.execute(library, addresses, workspace));
   }
 
  private:

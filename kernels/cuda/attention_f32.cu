@@ -357,7 +357,7 @@ void forward(Context& context, const AttentionForward& op) {
   with_tile(heads.HS, [&]<class Tile>(Tile) {
     const int tiles = (heads.T + Tile::kRows - 1) / Tile::kRows;
     const LaunchShape shape{static_cast<unsigned>(heads.count() * tiles), kThreads, Tile::bytes(2)};
-    ZHGPT_LAUNCH(context.stream, heads.cost(2, 4, sizeof(T)), shape,
+    ZHGPT_LAUNCH(context.stream, heads.cost(2, 4, sizeof(T), Arithmetic::fp32), shape,
                  (attention_forward_kernel<T, Tile::kWidth, kVector>), op.out.as<T>(), op.lse.as<float>(),
                  op.qkv.as<T>(), heads, tiles);
   });
@@ -376,10 +376,10 @@ void backward(Context& context, const AttentionBackward& op) {
     const auto shape = [&](int in_shared) {
       return LaunchShape{static_cast<unsigned>(heads.count() * tiles), kThreads, Tile::bytes(in_shared)};
     };
-    ZHGPT_LAUNCH(context.stream, heads.cost(3, 6, sizeof(T)), shape(3),
+    ZHGPT_LAUNCH(context.stream, heads.cost(3, 6, sizeof(T), Arithmetic::fp32), shape(3),
                  (attention_backward_q_kernel<T, Tile::kWidth, kVector>), dqkv, mean_dps, dout, out, lse, qkv,
                  heads, tiles);
-    ZHGPT_LAUNCH(context.stream, heads.cost(4, 6, sizeof(T)), shape(4),
+    ZHGPT_LAUNCH(context.stream, heads.cost(4, 6, sizeof(T), Arithmetic::fp32), shape(4),
                  (attention_backward_kv_kernel<T, Tile::kWidth, kVector>), dqkv, mean_dps, dout, lse, qkv,
                  heads, tiles);
   });

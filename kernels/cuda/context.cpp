@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include "cuda/error.h"
+#include "zhgpt/backend.h"
 
 namespace zhgpt::cuda {
 
@@ -16,7 +17,12 @@ void* Scratch::get(std::size_t bytes) {
     check(cudaFree(data_), "cudaFree of scratch memory");
     data_ = nullptr;
     bytes_ = 0;
-    check(cudaMalloc(&data_, bytes), "scratch memory");
+    const cudaError_t status = cudaMalloc(&data_, bytes);
+    if (status == cudaErrorMemoryAllocation) {
+      cudaGetLastError();  // forgotten: said better here
+      throw OutOfMemory("scratch memory", static_cast<std::int64_t>(bytes));
+    }
+    check(status, "scratch memory");
   }
   if (bytes > bytes_) bytes_ = bytes;
   return stream_.dry() ? reinterpret_cast<void*>(std::uintptr_t{256}) : data_;

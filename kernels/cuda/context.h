@@ -23,9 +23,9 @@ class Scratch {
 
   // The block, of at least so many bytes, aligned to 256. Asking for more than ever before waits for the
   // stream and moves it, which must not happen while a step is captured: the first step is run without. On a
-  // dry stream the address means nothing. Throws DeviceError when there is no room.
+  // dry stream the address means nothing. Throws OutOfMemory.
   void* get(std::size_t bytes);
-  std::size_t bytes() const { return bytes_; }
+  std::int64_t bytes() const { return static_cast<std::int64_t>(bytes_); }
 
  private:
   Stream& stream_;

@@ -1,12 +1,12 @@
-// CudaBackend: the device, its memory, and the choice of float or bf16 for each operation.
+// CudaBackend: the device, its memory, and operations on its stream.
 #include "cuda/cuda_backend.h"
 
 #include <cuda_runtime_api.h>
 
+#include "cuda/dispatch.h"
 #include "cuda/error.h"
 #include "cuda/feed.h"
 #include "cuda/graph.h"
-#include "cuda/ops.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
 
@@ -31,17 +31,6 @@ std::string open_device(int ordinal) {
     throw DeviceError(tr(Msg::cuda_device_too_old, name, properties.major, properties.minor, kOldestMajor));
   }
   return name;
-}
-
-template <class Op>
-void dispatch(cuda::Context& context, const Op& op) {
-  const DType dtype = real_dtype(op);
-  if (dtype == DType::f64) throw ConfigError("the CUDA backend computes in f32 and bf16, not in f64");
-  if (dtype == DType::bf16) {
-    cuda::execute<__nv_bfloat16>(context, op);
-  } else {
-    cuda::execute<float>(context, op);
-  }
 }
 
 std::size_t size_of(std::int64_t bytes) {
@@ -79,7 +68,7 @@ void CudaBackend::copy(void* to_device, const void* from_device, std::int64_t by
 }
 
 void CudaBackend::zero(void* device, std::int64_t bytes) {
-  stream_.zero(device, size_of(bytes));
+  current_->stream.zero(device, size_of(bytes));
 }
 
 void CudaBackend::synchronize() {
@@ -104,6 +93,25 @@ std::int64_t CudaBackend::free_memory_bytes() const {
   return static_cast<std::int64_t>(free_bytes);
 }
 
+// On a dry stream the operations do nothing but ask for scratch memory, which is the real one.
+void CudaBackend::reserve(const std::function<void()>& operations) {
+  cuda::Stream dry(cuda::Stream::Mode::dry);
+  const auto no_products = cuda::make_matmul({}, true);
+  cuda::Context asking{dry, *no_products, scratch_, cudnn_attention_.get()};
+  current_ = &asking;
+  try {
+    operations();
+  } catch (...) {
+    current_ = &context_;
+    throw;
+  }
+  current_ = &context_;
+}
+
+std::vector<MemoryUse> CudaBackend::working_memory() const {
+  return {{"workspace of products", matmul_->workspace_bytes()}, {"scratch memory", scratch_.bytes()}};
+}
+
 void* CudaBackend::allocate_bytes(std::int64_t bytes) {
   void* data = nullptr;
   const cudaError_t status = cudaMalloc(&data, size_of(bytes));
@@ -124,7 +132,7 @@ void CudaBackend::free_bytes(void* data) noexcept {
 
 #define ZHGPT_EXECUTE(Op)                   \
   void CudaBackend::execute(const Op& op) { \
-    dispatch(context_, op);                 \
+    cuda::dispatch(*current_, op);          \
   }
 ZHGPT_FOR_EACH_OP(ZHGPT_EXECUTE)
 #undef ZHGPT_EXECUTE

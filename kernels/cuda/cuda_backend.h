@@ -19,6 +19,7 @@ class CudaBackend final : public Backend {
   std::string name() const override { return name_; }
   bool computes_in(DType dtype) const override { return dtype == DType::f32 || dtype == DType::bf16; }
   std::int64_t free_memory_bytes() const override;
+  void reserve(const std::function<void()>& operations) override;
   void upload(void* device, const void* host, std::int64_t bytes) override;
   void download(void* host, const void* device, std::int64_t bytes) override;
   void copy(void* to_device, const void* from_device, std::int64_t bytes) override;
@@ -31,6 +32,7 @@ class CudaBackend final : public Backend {
  private:
   void* allocate_bytes(std::int64_t bytes) override;
   void free_bytes(void* data) noexcept override;
+  std::vector<MemoryUse> working_memory() const override;
 
 #define ZHGPT_EXECUTE(Op) void execute(const Op& op) override;
   ZHGPT_FOR_EACH_OP(ZHGPT_EXECUTE)
@@ -42,6 +44,7 @@ class CudaBackend final : public Backend {
   cuda::Scratch scratch_;
   std::unique_ptr<cuda::CudnnAttention> cudnn_attention_;  // if the options ask for it
   cuda::Context context_;
+  cuda::Context* current_ = &context_;  // another while memory is reserved
 };
 
 }  // namespace zhgpt

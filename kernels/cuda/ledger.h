@@ -1,4 +1,4 @@
-// What launches cost: their number, arithmetic and bytes; and the least time that a device needs for them.
+// What launches cost: their number, arithmetic and bytes.
 #pragma once
 
 #include <vector_types.h>
@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <vector>
+
+#include "zhgpt/cards.h"
 
 namespace zhgpt::cuda {
 
@@ -17,17 +19,13 @@ struct LaunchShape {
 // What a launch computes and moves to and from device memory at least.
 struct Cost {
   double flops = 0, bytes = 0;
+  Arithmetic arithmetic = Arithmetic::fp32;
 };
 
 struct LaunchRecord {
   const char* name;  // a literal
   Cost cost;
   LaunchShape shape;
-};
-
-struct DevicePeak {
-  double flops_per_s, bytes_per_s;
-  double launch_s;  // from one kernel of a stream to the next
 };
 
 class Ledger {
@@ -37,10 +35,7 @@ class Ledger {
 
   const std::vector<LaunchRecord>& records() const { return records_; }  // in order of launch
   std::int64_t kernels() const { return static_cast<std::int64_t>(records_.size()); }
-  Cost total() const;
-  // Sum over the launches of launch_s and the longer of arithmetic and memory traffic. S. Williams, A.
-  // Waterman, D. Patterson, "Roofline", CACM 2009.
-  double roofline_s(const DevicePeak& peak) const;
+  Cost total() const;  // arithmetic of all kinds
 
  private:
   std::vector<LaunchRecord> records_;

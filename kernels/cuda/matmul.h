@@ -38,8 +38,8 @@ struct Product {
   std::int64_t row_of_out() const { return out_stride ? out_stride : n; }
 };
 
-// Writes the product into the stream's ledger.
-void record(Stream& stream, const Product& product);
+// Writes the product into the stream's ledger; tf32: it rounds f32 operands.
+void record(Stream& stream, const Product& product, bool tf32);
 
 class Matmul {
  public:
@@ -48,6 +48,7 @@ class Matmul {
   // a shape may search for the fastest algorithm and must not be captured; later calls with it take no memory
   // and do not wait. Throws DeviceError.
   virtual void run(Stream& stream, const Product& product) = 0;
+  virtual std::int64_t workspace_bytes() const { return 0; }  // of device memory, taken at the start
 };
 
 // `dry` touches no device.

@@ -10,7 +10,6 @@
 // workspace. Which algorithm wins may differ from process to process, so when the file cannot keep the
 // choice, the library's first suggestion is taken instead of the fastest. Neither holds where the options ask
 // for no determinism: then parts of k may also be added up by atomics.
-#include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -22,37 +21,45 @@
 #include <vector>
 
 #include "cuda/bias_gelu.h"
+#include "cuda/cublaslt.h"
 #include "cuda/error.h"
 #include "cuda/matmul.h"
 #include "cuda/matmul_plans.h"
-#include "zhgpt/error.h"
+#include "zhgpt/backend.h"
 
 namespace zhgpt::cuda {
 namespace {
 
-constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;  // what NVIDIA advises for Hopper
+constexpr std::int64_t kWorkspaceBytes = std::int64_t{32} << 20;  // what NVIDIA advises for Hopper
 constexpr int kCandidates = 8, kRounds = 3, kRunsARound = 4;
 
 using Epilogue = Product::Epilogue;
 
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw DeviceError(std::string(what) + ": " + cublasLtGetStatusString(status));
+  throw DeviceError(std::string(what) + ": " + cublaslt().cublasLtGetStatusString(status));
 }
 
-template <class Handle, cublasStatus_t (*kDestroy)(Handle)>
+template <class Handle, auto kDestroy>
 struct Destroy {
   using pointer = Handle;
-  void operator()(Handle handle) const noexcept { kDestroy(handle); }
+  void operator()(Handle handle) const noexcept { (cublaslt().*kDestroy)(handle); }
 };
-using Library = std::unique_ptr<void, Destroy<cublasLtHandle_t, cublasLtDestroy>>;
-using Operation = std::unique_ptr<void, Destroy<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>>;
-using Layout = std::unique_ptr<void, Destroy<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>>;
+using Library = std::unique_ptr<void, Destroy<cublasLtHandle_t, &CublasLt::cublasLtDestroy>>;
+using Operation = std::unique_ptr<void, Destroy<cublasLtMatmulDesc_t, &CublasLt::cublasLtMatmulDescDestroy>>;
+using Layout = std::unique_ptr<void, Destroy<cublasLtMatrixLayout_t, &CublasLt::cublasLtMatrixLayoutDestroy>>;
 using Preference =
-    std::unique_ptr<void, Destroy<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>>;
+    std::unique_ptr<void, Destroy<cublasLtMatmulPreference_t, &CublasLt::cublasLtMatmulPreferenceDestroy>>;
 
 struct DeviceMemory {
-  explicit DeviceMemory(std::size_t bytes) { cuda::check(cudaMalloc(&data, bytes), "memory for matmul"); }
+  explicit DeviceMemory(std::int64_t bytes) {
+    const cudaError_t status = cudaMalloc(&data, static_cast<std::size_t>(bytes));
+    if (status == cudaErrorMemoryAllocation) {
+      cudaGetLastError();  // forgotten: said better here
+      throw OutOfMemory("matmul", bytes);
+    }
+    cuda::check(status, "memory for matmul");
+  }
   DeviceMemory(const DeviceMemory&) = delete;
   DeviceMemory& operator=(const DeviceMemory&) = delete;
   ~DeviceMemory() { check_nothrow(cudaFree(data), "memory for matmul"); }
@@ -81,8 +88,8 @@ class Description {
   Description(const Product& p, bool tf32) {
     cublasLtMatmulDesc_t operation;
     const bool rounds = tf32 && p.dtype == DType::f32;
-    check(cublasLtMatmulDescCreate(&operation, rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
-                                   CUDA_R_32F),
+    check(cublaslt().cublasLtMatmulDescCreate(
+              &operation, rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
           "describing a product");
     operation_.reset(operation);
     set(CUBLASLT_MATMUL_DESC_TRANSA, p.b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
@@ -124,13 +131,13 @@ class Description {
   std::vector<cublasLtMatmulAlgo_t> suggestions(cublasLtHandle_t library, const Product& p,
                                                 bool deterministic) const {
     cublasLtMatmulPreference_t handle;
-    check(cublasLtMatmulPreferenceCreate(&handle), "describing a search");
+    check(cublaslt().cublasLtMatmulPreferenceCreate(&handle), "describing a search");
     const Preference preference(handle);
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
-      check(cublasLtMatmulPreferenceSetAttribute(handle, attribute, &value, sizeof value),
+      check(cublaslt().cublasLtMatmulPreferenceSetAttribute(handle, attribute, &value, sizeof value),
             "describing a search");
     };
-    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t{kWorkspaceBytes});
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<std::uint64_t>(kWorkspaceBytes));
     std::uint32_t sums = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     if (!deterministic) sums |= CUBLASLT_REDUCTION_SCHEME_INPLACE;  // atomics
     prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, sums);
@@ -141,8 +148,8 @@ class Description {
     cublasLtMatmulHeuristicResult_t results[kCandidates] = {};
     int count = 0;
     const cublasStatus_t status =
-        cublasLtMatmulAlgoGetHeuristic(library, operation_.get(), b_.get(), a_.get(), out_.get(), out_.get(),
-                                       handle, kCandidates, results, &count);
+        cublaslt().cublasLtMatmulAlgoGetHeuristic(library, operation_.get(), b_.get(), a_.get(), out_.get(),
+                                                  out_.get(), handle, kCandidates, results, &count);
     std::vector<cublasLtMatmulAlgo_t> algorithms;
     if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return algorithms;
     check(status, "looking for a product's algorithms");
@@ -154,28 +161,29 @@ class Description {
 
   bool can_run(cublasLtHandle_t library, const cublasLtMatmulAlgo_t& algorithm) const {
     cublasLtMatmulHeuristicResult_t result{};
-    return cublasLtMatmulAlgoCheck(library, operation_.get(), b_.get(), a_.get(), out_.get(), out_.get(),
-                                   &algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
-           result.workspaceSize <= kWorkspaceBytes;
+    return cublaslt().cublasLtMatmulAlgoCheck(library, operation_.get(), b_.get(), a_.get(), out_.get(),
+                                              out_.get(), &algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
+           result.workspaceSize <= std::size_t{kWorkspaceBytes};
   }
 
   cublasStatus_t run(cublasLtHandle_t library, const Product& p, void* out,
                      const cublasLtMatmulAlgo_t& algorithm, void* workspace, cudaStream_t stream) const {
     const float alpha = 1, beta = p.add ? 1 : 0;
-    return cublasLtMatmul(library, operation_.get(), &alpha, p.b.data, b_.get(), p.a.data, a_.get(), &beta,
-                          out, out_.get(), out, out_.get(), &algorithm, workspace, kWorkspaceBytes, stream);
+    return cublaslt().cublasLtMatmul(library, operation_.get(), &alpha, p.b.data, b_.get(), p.a.data,
+                                     a_.get(), &beta, out, out_.get(), out, out_.get(), &algorithm, workspace,
+                                     kWorkspaceBytes, stream);
   }
 
  private:
   template <class T>
   void set(cublasLtMatmulDescAttributes_t attribute, const T& value) {
-    check(cublasLtMatmulDescSetAttribute(operation_.get(), attribute, &value, sizeof value),
+    check(cublaslt().cublasLtMatmulDescSetAttribute(operation_.get(), attribute, &value, sizeof value),
           "describing a product");
   }
   static Layout layout(DType dtype, std::int64_t rows, std::int64_t columns, std::int64_t stride) {
     cublasLtMatrixLayout_t handle;
-    check(cublasLtMatrixLayoutCreate(&handle, type_of(dtype), static_cast<std::uint64_t>(rows),
-                                     static_cast<std::uint64_t>(columns), stride),
+    check(cublaslt().cublasLtMatrixLayoutCreate(&handle, type_of(dtype), static_cast<std::uint64_t>(rows),
+                                                static_cast<std::uint64_t>(columns), stride),
           "describing a matrix");
     return Layout(handle);
   }
@@ -210,8 +218,8 @@ std::string platform() {
   cuda::check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
   cuda::check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
   return std::string(properties.name) + " " + std::to_string(properties.multiProcessorCount) +
-         " SMs, driver " + std::to_string(driver) + ", cuBLASLt " + std::to_string(cublasLtGetVersion()) +
-         ": ";
+         " SMs, driver " + std::to_string(driver) + ", cuBLASLt " +
+         std::to_string(cublaslt().cublasLtGetVersion()) + ": ";
 }
 
 // The product without its epilogue, put where apply_epilogue wants it.
@@ -237,7 +245,7 @@ class CublasLtMatmul final : public Matmul {
         plans_file_(MatmulPlans::default_path()),
         workspace_(kWorkspaceBytes) {
     cublasLtHandle_t library;
-    check(cublasLtCreate(&library), "starting cuBLASLt");
+    check(cublaslt().cublasLtCreate(&library), "starting cuBLASLt");
     library_.reset(library);
   }
 
@@ -250,13 +258,14 @@ class CublasLtMatmul final : public Matmul {
       apply_epilogue(stream, product);
       return;
     }
-    record(stream, product);
+    record(stream, product, options_.tf32);
     Plan& plan = *found->second;
     plan.description.point_to(product);
     check(plan.description.run(library_.get(), product, product.out, plan.algorithm, workspace_.data,
                                stream.get()),
           "matmul");
   }
+  std::int64_t workspace_bytes() const override { return kWorkspaceBytes; }
 
  private:
   std::optional<Plan> make_plan(Stream& stream, const Product& p, const std::string& kind) {
@@ -278,14 +287,20 @@ class CublasLtMatmul final : public Matmul {
     return Plan{std::move(description), kept ? algorithm_of(*kept) : otherwise};
   }
 
-  // Times each on the stream, in turn, some rounds; what the product writes goes elsewhere when it adds.
+  // Times each on the stream, in turn, some rounds; what the product writes goes elsewhere when it adds. No
+  // room for that is no reason to end a run: the first suggestion will do.
   cublasLtMatmulAlgo_t fastest_of(const std::vector<cublasLtMatmulAlgo_t>& candidates, Stream& stream,
                                   const Product& p, const Description& description) {
     std::optional<DeviceMemory> elsewhere;
     if (p.add) {
-      const auto bytes = static_cast<std::size_t>(p.m * p.row_of_out() * dtype_bytes(p.out_dtype));
-      elsewhere.emplace(bytes);
-      cuda::check(cudaMemsetAsync(elsewhere->data, 0, bytes, stream.get()), "memory for matmul");
+      const std::int64_t bytes = p.m * p.row_of_out() * dtype_bytes(p.out_dtype);
+      try {
+        elsewhere.emplace(bytes);
+      } catch (const OutOfMemory&) {
+        return candidates.front();
+      }
+      cuda::check(cudaMemsetAsync(elsewhere->data, 0, static_cast<std::size_t>(bytes), stream.get()),
+                  "memory for matmul");
     }
     void* out = elsewhere ? elsewhere->data : p.out;
     const Event begin, end;
@@ -333,13 +348,18 @@ class CublasLtMatmul final : public Matmul {
 
 class DryMatmul final : public Matmul {
  public:
-  void run(Stream& stream, const Product& product) override { record(stream, product); }
+  explicit DryMatmul(bool tf32) : tf32_(tf32) {}
+  void run(Stream& stream, const Product& product) override { record(stream, product, tf32_); }
+  std::int64_t workspace_bytes() const override { return kWorkspaceBytes; }
+
+ private:
+  const bool tf32_;
 };
 
 }  // namespace
 
 std::unique_ptr<Matmul> make_matmul(const CudaOptions& options, bool dry) {
-  if (dry) return std::make_unique<DryMatmul>();
+  if (dry) return std::make_unique<DryMatmul>(options.tf32);
   return std::make_unique<CublasLtMatmul>(options);
 }
 

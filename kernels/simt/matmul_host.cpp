@@ -109,8 +109,9 @@ void require_operands(const Product& p) {
 
 class HostMatmul final : public Matmul {
  public:
+  explicit HostMatmul(bool tf32) : tf32_(tf32) {}
   void run(Stream& stream, const Product& product) override {
-    record(stream, product);
+    record(stream, product, tf32_);
     if (stream.dry()) return;
     require_operands(product);
     const cudaError_t status = simt::call_on(stream.get(), [&] {
@@ -119,12 +120,15 @@ class HostMatmul final : public Matmul {
     });
     check(status, "matmul");
   }
+
+ private:
+  const bool tf32_;  // for the ledger; nothing is rounded here
 };
 
 }  // namespace
 
-std::unique_ptr<Matmul> make_matmul(const CudaOptions&, bool /*dry*/) {
-  return std::make_unique<HostMatmul>();
+std::unique_ptr<Matmul> make_matmul(const CudaOptions& options, bool /*dry*/) {
+  return std::make_unique<HostMatmul>(options.tf32);
 }
 
 }  // namespace zhgpt::cuda

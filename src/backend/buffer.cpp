@@ -1,5 +1,6 @@
 // Buffer: one allocation of a backend's memory, released with its owner; and the backends' checked
-// allocation.
+// allocation and its books.
+#include <algorithm>
 #include <utility>
 
 #include "zhgpt/backend.h"
@@ -18,7 +19,7 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 }
 
 void Buffer::release() noexcept {
-  if (data_) backend_->free_bytes(data_);
+  if (data_) backend_->release(data_);
 }
 
 Buffer Backend::allocate(std::int64_t bytes, const char* what) {
@@ -26,8 +27,26 @@ Buffer Backend::allocate(std::int64_t bytes, const char* what) {
     throw ConfigError(std::string("Backend::allocate: ") + what + ": " + std::to_string(bytes) + " bytes");
   if (bytes == 0) return {};
   void* data = allocate_bytes(bytes);
-  if (!data) throw DeviceError(tr(Msg::out_of_memory, name(), what, bytes, bytes / (1 << 20)));
+  if (!data) throw OutOfMemory(what, bytes);
+  allocations_.push_back({data, {what, bytes}});
   return {this, data, bytes};
 }
+
+void Backend::release(void* data) noexcept {
+  std::erase_if(allocations_, [data](const Allocation& allocation) { return allocation.data == data; });
+  free_bytes(data);
+}
+
+std::vector<MemoryUse> Backend::memory() const {
+  std::vector<MemoryUse> uses;
+  for (const Allocation& allocation : allocations_) uses.push_back(allocation.use);
+  for (const MemoryUse& use : working_memory()) {
+    if (use.bytes > 0) uses.push_back(use);
+  }
+  return uses;
+}
+
+OutOfMemory::OutOfMemory(const std::string& what, std::int64_t bytes)
+    : DeviceError(tr(Msg::out_of_memory, what, bytes, bytes / (1 << 20))), wanted_{what, bytes} {}
 
 }  // namespace zhgpt

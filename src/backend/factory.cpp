@@ -1,4 +1,4 @@
-// make_backend: from the name of a device to its backend. The only place that names them.
+// make_backend, make_dry_backend: from the name of a device to its backend. The only place that names them.
 #include <sched.h>
 
 #include <algorithm>
@@ -49,19 +49,34 @@ int cuda_ordinal(std::string_view device) {
   return error == std::errc{} && end == device.data() + device.size() ? ordinal : -1;
 }
 
+// What the names mean here.
+struct Choice {
+  Choice(const std::string& device, int wanted_threads) {
+    constexpr int kMostThreads = 1024;
+    if (wanted_threads < 0 || wanted_threads > kMostThreads)
+      throw ConfigError(tr(Msg::bad_thread_count, wanted_threads, kMostThreads));
+    const bool automatic = device == "auto";
+    if (device == "cpu" || (automatic && !cuda_present())) {
+      threads = wanted_threads > 0 ? wanted_threads : usable_cores();
+      return;
+    }
+    ordinal = automatic ? 0 : cuda_ordinal(device);
+    if (ordinal < 0) throw ConfigError(tr(Msg::unknown_device, device));
+  }
+  int ordinal = -1;  // of a CUDA device; below 0: the CPU
+  int threads = 0;   // of the CPU
+};
+
 }  // namespace
 
 std::unique_ptr<Backend> make_backend(const std::string& device, int threads, const CudaOptions& options) {
-  constexpr int kMostThreads = 1024;
-  if (threads < 0 || threads > kMostThreads)
-    throw ConfigError(tr(Msg::bad_thread_count, threads, kMostThreads));
-  const bool automatic = device == "auto";
-  if (device == "cpu" || (automatic && !cuda_present())) {
-    return make_cpu_backend(threads > 0 ? threads : usable_cores());
-  }
-  const int ordinal = automatic ? 0 : cuda_ordinal(device);
-  if (ordinal < 0) throw ConfigError(tr(Msg::unknown_device, device));
-  return make_cuda_backend(ordinal, options);
+  const Choice choice(device, threads);
+  return choice.ordinal < 0 ? make_cpu_backend(choice.threads) : make_cuda_backend(choice.ordinal, options);
+}
+
+std::unique_ptr<Backend> make_dry_backend(const std::string& device, int threads, const CudaOptions& options) {
+  const Choice choice(device, threads);
+  return choice.ordinal < 0 ? make_dry_cpu_backend(choice.threads) : make_dry_cuda_backend(options);
 }
 
 }  // namespace zhgpt

@@ -93,6 +93,10 @@ int display_width(std::string_view utf8) {
   return total;
 }
 
+std::string padding(std::string_view utf8, int columns) {
+  return std::string(static_cast<std::size_t>(std::max(1, columns - display_width(utf8))), ' ');
+}
+
 std::string progress_bar(double fraction, int columns) {
   static constexpr const char* kEighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
   const int eighths = static_cast<int>(std::lround(std::clamp(fraction, 0.0, 1.0) * columns * 8));

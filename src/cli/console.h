@@ -27,6 +27,7 @@ bool fits_progress_line(const std::string& text);  // without being cut
 void end_progress_line();  // moves on to a fresh line if one is drawn
 
 int display_width(std::string_view utf8);  // columns: Han and full-width are 2, combining marks 0
+std::string padding(std::string_view utf8, int columns);  // spaces that make it so wide, at least one
 std::string progress_bar(double fraction, int columns);
 
 std::string short_number(double value);   // 12.3k, 4.56M

@@ -27,7 +27,7 @@ std::string processor_name() {
 
 void row(Msg name, const std::string& value) {
   const std::string label = tr(name);
-  std::cout << label << std::string(static_cast<std::size_t>(std::max(1, 14 - display_width(label))), ' ') << value << "\n";
+  std::cout << label << padding(label, 14) << value << "\n";
 }
 
 int doctor() {

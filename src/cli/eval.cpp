@@ -27,11 +27,8 @@ struct EvalArguments {
 // Columns line up by display width, whatever the language.
 void print_row(const std::string& name, const std::string& loss, const std::string& perplexity, const std::string& bits) {
   constexpr int kFirst = 10, kOthers = 12;
-  const auto gap = [](const std::string& text, int columns) {
-    return std::string(static_cast<std::size_t>(std::max(1, columns - display_width(text))), ' ');
-  };
-  std::cout << name << gap(name, kFirst);
-  for (const std::string& cell : {loss, perplexity, bits}) std::cout << gap(cell, kOthers) << cell;
+  std::cout << name << padding(name, kFirst);
+  for (const std::string& cell : {loss, perplexity, bits}) std::cout << padding(cell, kOthers) << cell;
   std::cout << "\n";
 }
 

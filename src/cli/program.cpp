@@ -122,6 +122,7 @@ int parse_and_run(int argc, char** argv) {
   app.add_option("--lang", lang, tr(Msg::help_lang))->type_name("zh|en")->group(tr(Msg::group_general));
   app.fallthrough();
   add_train(app, action);
+  add_plan(app, action);
   add_resume(app, action);
   add_sample(app, action);
   add_eval(app, action);

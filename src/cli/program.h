@@ -14,6 +14,7 @@ int run_program(int argc, char** argv);
 // happens before the whole command line has been understood.
 using Action = std::function<int()>;
 void add_train(CLI::App& app, Action& action);
+void add_plan(CLI::App& app, Action& action);
 void add_resume(CLI::App& app, Action& action);
 void add_sample(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);

@@ -9,6 +9,7 @@
 #include "cli/session.h"
 #include "train/state_transfer.h"
 #include "zhgpt/error.h"
+#include "zhgpt/plan.h"
 
 namespace zhgpt::cli {
 namespace {
@@ -56,17 +57,13 @@ int resume(const ResumeArguments& arguments) {
   const Config saved = config_of(checkpoint);
   std::vector<std::string> changes;
   Config config = arguments.config.resolve_over(saved, &changes);
-  if (!arguments.corpus.empty()) {
-    config.text.corpus.clear();
-    for (const std::string& path : arguments.corpus) {
-      config.text.corpus += (config.text.corpus.empty() ? "" : "\n") + fs::absolute(path).lexically_normal().string();
-    }
-  }
+  if (!arguments.corpus.empty()) config.text.corpus = absolute_paths(arguments.corpus);
   const auto backend = make_backend(config.train);
   Dataset dataset = dataset_for(config, checkpoint, directory, arguments.corpus_changed);
   if (dataset.vocab.code_points() != checkpoint.vocab()) throw DataError(tr(Msg::vocab_differs, checkpoint.path()));
 
-  Trainer trainer(*backend, config, dataset, checkpoint);
+  const auto owner = make_trainer(*backend, config, dataset, &checkpoint);
+  Trainer& trainer = *owner;
   std::cerr << tr(Msg::resuming, checkpoint.path(), trainer.steps_done(), fixed(trainer.epochs_after(trainer.steps_done()), 2),
                   fixed(static_cast<double>(trainer.state().loss), 4))
             << "\n";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <iostream>
 #include <numbers>
 
@@ -61,6 +62,15 @@ std::string flags_for_longer(Trainer& trainer) {
     add("--epochs", std::max({std::int64_t{1}, twice_done, 2 * t.epochs}));
   }
   return flags;
+}
+
+std::string absolute_paths(const std::vector<std::string>& paths) {
+  std::string joined;
+  for (const std::string& path : paths) {
+    joined += (joined.empty() ? "" : "\n") +
+              (path == "-" ? path : std::filesystem::absolute(path).lexically_normal().string());
+  }
+  return joined;
 }
 
 std::vector<std::string> corpus_paths(const Config& config) {

@@ -8,6 +8,8 @@
 
 namespace zhgpt::cli {
 
+// As config.text.corpus holds them: what resume will read again must not depend on where it is called from.
+std::string absolute_paths(const std::vector<std::string>& paths);
 std::vector<std::string> corpus_paths(const Config& config);  // config.text.corpus, one each
 
 // prepare_dataset with a progress line and a report of what was read.

@@ -10,6 +10,7 @@
 #include "cli/session.h"
 #include "train/run_directory.h"
 #include "zhgpt/error.h"
+#include "zhgpt/plan.h"
 
 namespace zhgpt::cli {
 namespace {
@@ -21,15 +22,6 @@ struct TrainArguments {
   std::string out_dir = "out";
   ConfigOptions config;
 };
-
-// What resume will read again must not depend on where it is called from.
-std::string absolute_paths(const std::vector<std::string>& paths) {
-  std::string joined;
-  for (const std::string& path : paths) {
-    joined += (joined.empty() ? "" : "\n") + (path == "-" ? path : fs::absolute(path).lexically_normal().string());
-  }
-  return joined;
-}
 
 RunId new_run_id() {
   RunId id;
@@ -52,10 +44,10 @@ int train(const TrainArguments& arguments) {
 
   Dataset dataset = read_corpus(config, arguments.out_dir);
   config.model.vocab_size = dataset.vocab.size();
-  Trainer trainer(*backend, config, dataset);
-  trainer.set_run_id(new_run_id());
+  const auto trainer = make_trainer(*backend, config, dataset);
+  trainer->set_run_id(new_run_id());
   directory.keep();
-  return run_training(trainer, dataset, arguments.out_dir);
+  return run_training(*trainer, dataset, arguments.out_dir);
 }
 
 }  // namespace

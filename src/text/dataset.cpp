@@ -51,10 +51,6 @@ std::vector<std::int32_t> id_table(const Vocabulary& vocab) {
   return ids;
 }
 
-DType dtype_for(const Vocabulary& vocab) {
-  return vocab.size() <= 1 << 16 ? DType::u16 : DType::i32;
-}
-
 // Fills a TokenArray of known length from the front.
 class TokenWriter {
  public:
@@ -202,6 +198,10 @@ void add_report(CorpusReport& report, const CorpusReport& more) {
 
 }  // namespace
 
+DType token_dtype(std::int64_t vocab_size) {
+  return vocab_size <= 1 << 16 ? DType::u16 : DType::i32;
+}
+
 std::int32_t TokenArray::operator[](std::int64_t i) const {
   const auto at = static_cast<std::size_t>(i);
   if (dtype == DType::u16) {
@@ -251,7 +251,7 @@ Dataset prepare_dataset(const std::vector<std::string>& paths, const TextConfig&
   dataset.vocab = inputs.vocab ? *inputs.vocab : Vocabulary::build(counts.train_characters, text.min_count);
 
   const std::vector<std::int32_t> ids = id_table(dataset.vocab);
-  const DType dtype = dtype_for(dataset.vocab);
+  const DType dtype = token_dtype(dataset.vocab.size());
   TokenWriter train(dataset.train, dtype, counts.train_tokens), val(dataset.val, dtype, counts.val_tokens);
   const auto write = [&](bool is_val, char32_t c) {
     const std::int32_t id = ids[c];
@@ -301,7 +301,7 @@ TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConf
   Corpus corpus(list_sources(paths, scratch_directory), text, scratch_directory);
   const std::vector<std::int32_t> ids = id_table(vocab);
   TokenArray tokens;
-  TokenWriter writer(tokens, dtype_for(vocab), corpus.tokens());
+  TokenWriter writer(tokens, token_dtype(vocab.size()), corpus.tokens());
   std::int64_t unknown = 0;
   for_each_token(corpus, kAllValidation, [&](bool, char32_t c) {
     writer.put(ids[c]);

@@ -37,12 +37,16 @@ Gpt::Recompute recompute_of(const std::string& name) {
 
 }  // namespace
 
+CudaOptions cuda_options(const TrainConfig& config) {
+  return {.tf32 = config.dtype == "tf32",
+          .cudnn_attention = config.attention == "cudnn",
+          .deterministic = config.deterministic};
+}
+
 std::unique_ptr<Backend> make_backend(const TrainConfig& config) {
-  const bool cudnn = config.attention == "cudnn";
-  auto backend = make_backend(
-      config.device, static_cast<int>(config.threads),
-      {.tf32 = config.dtype == "tf32", .cudnn_attention = cudnn, .deterministic = config.deterministic});
-  if (cudnn && training_dtype(*backend, config.dtype) != DType::bf16) {
+  const CudaOptions options = cuda_options(config);
+  auto backend = make_backend(config.device, static_cast<int>(config.threads), options);
+  if (options.cudnn_attention && training_dtype(*backend, config.dtype) != DType::bf16) {
     throw ConfigError(tr(Msg::cudnn_needs_bf16, backend->name(), config.dtype));
   }
   return backend;
@@ -73,8 +77,13 @@ Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset)
   text_ = std::make_unique<TextFeed>(backend, dataset.train, order_, samples_per_step());
   finished_.reserve(static_cast<std::size_t>(kHistory));
   recorded_step_ = backend.record([this] { run_step(); });
+  backend.reserve([this] {
+    run_step();
+    model_->evaluate(config_.train.batch_size, config_.model.block_size);
+    model_->last_logits(1, config_.model.block_size);  // for samples
+  });
 
-  model_->set_parameters(model_->table().initial_values(order_.seed));
+  if (!backend.is_dry()) model_->set_parameters(model_->table().initial_values(order_.seed));
   upload_state({.seed = order_.seed});
 }
 

@@ -91,6 +91,17 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"SampleSeedNegative", {"sample", "nowhere", "--seed", "-1"}, "--seed"},
         Refusal{
             "SampleUnknownFlag", {"sample", "nowhere", "--temprature", "1"}, "Did you mean --temperature?"},
+        Refusal{"PlanOfNothing", {"plan"}, "Give either a corpus or --vocab-size"},
+        Refusal{
+            "PlanOfTwo", {"plan", "CORPUS", "--vocab-size", "500"}, "Give either a corpus or --vocab-size"},
+        Refusal{"PlanVocabularyTooSmall", {"plan", "--vocab-size", "1"}, "--vocab-size = 1 is out of range"},
+        Refusal{"PlanNoSize", {"plan", "--vocab-size", "500", "--memory", "80 G"}, "\"80 G\" is not a size"},
+        Refusal{
+            "PlanNegativeSize", {"plan", "--vocab-size", "500", "--memory=-1GB"}, "\"-1GB\" is not a size"},
+        Refusal{"PlanCardForTheCpu",
+                {"plan", "--vocab-size", "500", "--device", "cpu", "--card", "H100"},
+                "the plan is for the CPU"},
+        Refusal{"PlanUnknownDevice", {"plan", "--vocab-size", "500", "--device", "gpu"}, "device: \"gpu\""},
         Refusal{"InspectUnknownFlag", {"inspect", "nowhere", "--jsno"}, "Did you mean --json?"}),
     test_name);
 

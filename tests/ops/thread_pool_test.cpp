@@ -50,5 +50,17 @@ TEST(ThreadPool, AnExceptionReachesTheCallerAndThePoolGoesOn) {
   }
 }
 
+TEST(ThreadPool, SkipsTilesWhenToldTo) {
+  ThreadPool pool(2);
+  std::atomic<int> done{0};
+  const auto count = [&](std::int64_t, int) { ++done; };
+  pool.skip_tiles(true);
+  pool.for_each_tile(10, count);
+  EXPECT_EQ(done, 0);
+  pool.skip_tiles(false);
+  pool.for_each_tile(10, count);
+  EXPECT_EQ(done, 10);
+}
+
 }  // namespace
 }  // namespace zhgpt

@@ -1,5 +1,7 @@
 // The launch function, the ledger, dry streams.
+#include "cuda/context.h"
 #include "cuda/ledger.h"
+#include "cuda/matmul.h"
 #include "simt/faults.h"
 
 namespace zhgpt::test {
@@ -84,9 +86,51 @@ TEST(Launch, DryStreamOnlyWritesDown) {
   EXPECT_EQ(ledger.kernels(), 4);
   EXPECT_EQ(ledger.total().flops, 6e9);
   EXPECT_EQ(ledger.total().bytes, 3.003e9);
-  // Three times 2 ms of arithmetic (against 1 us of traffic), once 3 ms of traffic, 4 launches.
-  EXPECT_DOUBLE_EQ(ledger.roofline_s({.flops_per_s = 1e12, .bytes_per_s = 1e12, .launch_s = 1e-6}),
-                   3 * 2e-3 + 3e-3 + 4e-6);
+  simt::set_device_memory_limit(std::size_t{2} << 30);
+}
+
+TEST(Ledger, BooksProductsByTheirArithmetic) {
+  Ledger ledger;
+  Stream stream(Stream::Mode::dry);
+  stream.ledger = &ledger;
+  Product product{.m = 3,
+                  .n = 5,
+                  .k = 7,
+                  .a = {nullptr, 7},
+                  .b = {nullptr, 5},
+                  .dtype = DType::f32,
+                  .out_dtype = DType::f32};
+  make_matmul({}, true)->run(stream, product);
+  make_matmul({.tf32 = true}, true)->run(stream, product);
+  product.dtype = DType::bf16;
+  product.add = true;
+  make_matmul({.tf32 = true}, true)->run(stream, product);
+  ASSERT_EQ(ledger.kernels(), 3);
+  const Arithmetic expected[] = {Arithmetic::fp32, Arithmetic::tf32, Arithmetic::bf16};
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(ledger.records()[i].cost.flops, 2. * 3 * 5 * 7);
+    EXPECT_EQ(ledger.records()[i].cost.arithmetic, expected[i]) << i;
+  }
+  EXPECT_EQ(ledger.records()[1].cost.bytes, 4. * (3 * 7 + 7 * 5 + 3 * 5));
+  EXPECT_EQ(ledger.records()[2].cost.bytes,
+            2. * (3 * 7 + 7 * 5) + 2 * 4. * (3 * 5));  // added to: read and written
+}
+
+TEST(Scratch, OnADryStreamOnlyItsSizeIsKnown) {
+  simt::set_device_memory_limit(0);  // nothing could be allocated
+  Stream dry(Stream::Mode::dry);
+  Scratch scratch(dry);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(scratch.get(std::size_t{1} << 40)) % 256, 0u);
+  scratch.get(100);
+  EXPECT_EQ(scratch.bytes(), std::int64_t{1} << 40);
+  simt::set_device_memory_limit(std::size_t{2} << 30);
+}
+
+TEST(Scratch, WithoutRoomSaysSo) {
+  simt::set_device_memory_limit(1000);
+  Stream stream;
+  Scratch scratch(stream);
+  EXPECT_TRUE(says(fault_of([&] { scratch.get(1001); }), {"no room for scratch memory (1001 bytes"}));
   simt::set_device_memory_limit(std::size_t{2} << 30);
 }
 

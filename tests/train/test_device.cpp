@@ -5,6 +5,7 @@
 
 #include "train/fixture.h"
 #include "zhgpt/error.h"
+#include "zhgpt/plan.h"
 #ifdef ZHGPT_SIMT
 #include "simt/settings.h"
 #endif
@@ -178,7 +179,7 @@ TEST_P(OnCuda, ACheckpointGoesOnOnTheCpuAndBack) {
 class LittleMemory {
  public:
 #ifdef ZHGPT_SIMT
-  static constexpr std::int64_t kMiB = 12;
+  static constexpr std::int64_t kMiB = 5;
   LittleMemory() {
     simt::set_device_memory_limit(kMiB << 20);
   }
@@ -251,15 +252,46 @@ TEST_P(OnCuda, CudnnIsRefusedWhereItIsNot) {
   EXPECT_THROW(make_backend(wants.train), ConfigError);
 }
 
-TEST_P(OnCuda, TooLittleMemoryIsADeviceErrorThatNamesWhatDidNotFit) {
-  simt::set_device_memory_limit(std::size_t{1} << 20);
+constexpr std::int64_t kDeviceBytes = std::int64_t{2} << 30;
+
+TEST_P(OnCuda, APlanIsWhatIsTaken) {
+  const std::int64_t planned = plan_run(config(), 900).memory_bytes;
+  TrainerKit kit(config(), device_text());
+  EXPECT_EQ(kDeviceBytes - kit.backend->free_memory_bytes(), planned);
+  test::step_until(*kit, 2);  // nothing that the run does later takes more
+  kit->evaluate(2);
+  EXPECT_EQ(kDeviceBytes - kit.backend->free_memory_bytes(), planned);
+  std::int64_t listed = 0;
+  for (const MemoryUse& use : kit.backend->memory()) listed += use.bytes;
+  EXPECT_EQ(listed, planned);
+}
+
+TEST_P(OnCuda, TheLargestBatchFitsAndOneMoreSaysSo) {
+  Config fits = config();
+  fits.train.batch_size = 5;
+  const std::int64_t little = plan_run(fits, 900).memory_bytes + 100;
+  ASSERT_EQ(largest_batch(fits, 900, little), 5);
+  simt::set_device_memory_limit(static_cast<std::size_t>(little));
+  {
+    TrainerKit kit(fits, device_text());
+    test::step_until(*kit, 1);
+  }
+  Config one_more = fits;
+  ++one_more.train.batch_size;
   try {
-    TrainerKit kit(config(), device_text());
+    const auto backend = make_backend("cuda", 1);
+    Dataset dataset = device_text();
+    make_trainer(*backend, one_more, dataset);
     ADD_FAILURE() << "it fitted";
   } catch (const DeviceError& error) {
-    EXPECT_NE(std::string(error.what()).find("no room for"), std::string::npos) << error.what();
+    const std::string text = error.what();
+    for (const std::string& part :
+         {std::string("no room for "), to_text(plan_run(one_more, 900).memory_bytes), to_text(little),
+          "--batch-size " + to_text(fits.train.batch_size)}) {
+      EXPECT_NE(text.find(part), std::string::npos) << text;
+    }
   }
-  simt::set_device_memory_limit(std::size_t{2} << 30);
+  simt::set_device_memory_limit(kDeviceBytes);
 }
 #endif
 

@@ -1,0 +1,52 @@
+// DryBackend: what the dry backends of all devices share. Nothing moves; every operation is sent to the
+// device's own code, which asks for scratch memory and launches as ever, but computes nothing.
+#pragma once
+
+#include <cstddef>
+#include <limits>
+#include <utility>
+
+#include "zhgpt/backend.h"
+
+namespace zhgpt {
+
+class DryBackend : public Backend {
+ public:
+  bool is_dry() const final { return true; }
+  std::int64_t free_memory_bytes() const final { return std::numeric_limits<std::int64_t>::max(); }
+  void reserve(const std::function<void()>& operations) final { operations(); }
+  void upload(void*, const void*, std::int64_t) final {}
+  void download(void*, const void*, std::int64_t) final {}
+  void copy(void*, const void*, std::int64_t) final {}
+  void zero(void*, std::int64_t) override {}
+  void synchronize() final {}
+  std::unique_ptr<Recording> record(std::function<void()> operations) final {
+    return std::make_unique<DryRecording>(std::move(operations));
+  }
+  std::unique_ptr<Readback> make_readback(std::int64_t bytes) final {
+    return std::make_unique<DryReadback>(bytes);
+  }
+  std::unique_ptr<Feed> make_feed(void*, std::int64_t) final { return nullptr; }  // there is always room
+
+ private:
+  class DryRecording final : public Recording {
+   public:
+    explicit DryRecording(std::function<void()> operations) : operations_(std::move(operations)) {}
+    void replay() override { operations_(); }
+
+   private:
+    std::function<void()> operations_;
+  };
+  class DryReadback final : public Readback {
+   public:
+    explicit DryReadback(std::int64_t bytes) : bytes_(static_cast<std::size_t>(bytes)) {}
+    void start(const void*) override {}
+    bool ready() override { return true; }
+    const void* wait() override { return bytes_.data(); }
+
+   private:
+    std::vector<std::byte> bytes_;
+  };
+};
+
+}  // namespace zhgpt
