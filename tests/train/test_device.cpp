@@ -178,7 +178,7 @@ TEST_P(OnCuda, ACheckpointGoesOnOnTheCpuAndBack) {
 class LittleMemory {
  public:
 #ifdef ZHGPT_SIMT
-  static constexpr std::int64_t kMiB = 12;
+  static constexpr std::int64_t kMiB = 5;
   LittleMemory() {
     simt::set_device_memory_limit(kMiB << 20);
   }
