@@ -182,7 +182,13 @@ class CudnnGraphs final : public CudnnAttention {
   using Plans = std::map<Shape, Planned>;
 
   Planned& planned(Plans& plans, const Shape& shape, bool backward) {
-    return plans.try_emplace(shape, library_.get(), shape, backward, deterministic_).first->second;
+    try {
+      return plans.try_emplace(shape, library_.get(), shape, backward, deterministic_).first->second;
+    } catch (const DeviceError&) {
+      throw;
+    } catch (const std::exception& error) {  // the frontend's own way of saying that a library is missing
+      throw DeviceError(std::string("cuDNN: ") + error.what());
+    }
   }
 
   bool deterministic_;
