@@ -54,6 +54,14 @@ class Readback {
   virtual const void* wait() = 0;  // the copied bytes, until the next start
 };
 
+// What some operations took, and what their launches are booked for: arithmetic, and the bytes that must be
+// moved at least. A backend that keeps no books leaves all but `ms` at 0.
+struct Measured {
+  double ms = 0;
+  std::int64_t launches = 0;
+  double flops = 0, bytes = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -69,6 +77,8 @@ class Backend {
   virtual void zero(void* device, std::int64_t bytes) = 0;
   virtual void synchronize() = 0;
 
+  // Runs `operations` and waits for them. `before` is put in front of them without being timed.
+  virtual Measured measure(const std::function<void()>& before, const std::function<void()>& operations) = 0;
   // `operations` may run, copy and zero, always the same operations with the same operands; it neither
   // allocates nor moves anything between device and host.
   virtual std::unique_ptr<Recording> record(std::function<void()> operations) = 0;
@@ -86,12 +96,13 @@ class Backend {
   virtual void* allocate_bytes(std::int64_t bytes) = 0;  // nullptr when there is no room
   virtual void free_bytes(void* data) noexcept = 0;
 
-#define ZHGPT_FOR_EACH_OP(X)                                                                              \
-  X(GatherBatch)                                                                                          \
-  X(EmbeddingForward) X(EmbeddingBackward) X(LayerNormForward) X(ResidualLayerNormForward)                \
-      X(LayerNormBackward) X(DropoutBackward) X(LinearForward) X(LinearBackwardInput)                     \
-          X(LinearBackwardWeight) X(AttentionForward) X(AttentionBackward) X(AttentionDecode) X(HeadLoss) \
-              X(SampleTokens) X(BeginStep) X(AccumulateLoss) X(GlobalNorm) X(AdamW) X(AdvanceStep)
+#define ZHGPT_FOR_EACH_OP(X)                                                                                 \
+  X(GatherBatch)                                                                                             \
+  X(EmbeddingForward)                                                                                        \
+  X(EmbeddingBackward) X(LayerNormForward) X(ResidualLayerNormForward) X(LayerNormBackward)                  \
+      X(DropoutBackward) X(LinearForward) X(LinearBackwardInput) X(LinearBackwardWeight) X(AttentionForward) \
+          X(AttentionBackward) X(AttentionDecode) X(HeadLoss) X(SampleTokens) X(BeginStep) X(AccumulateLoss) \
+              X(GlobalNorm) X(AdamW) X(AdvanceStep)
 
 #define ZHGPT_DECLARE_OP(Op)       \
   static void check(const Op& op); \

@@ -1,6 +1,7 @@
 // CpuBackend: memory, and the choice of float or double for each operation.
 #include "cpu/cpu_backend.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -69,6 +70,14 @@ void CpuBackend::copy(void* to_device, const void* from_device, std::int64_t byt
 
 void CpuBackend::zero(void* device, std::int64_t bytes) {
   std::memset(device, 0, static_cast<std::size_t>(bytes));
+}
+
+Measured CpuBackend::measure(const std::function<void()>& before, const std::function<void()>& operations) {
+  using Clock = std::chrono::steady_clock;
+  before();
+  const auto start = Clock::now();
+  operations();
+  return {.ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count()};
 }
 
 std::unique_ptr<Recording> CpuBackend::record(std::function<void()> operations) {
