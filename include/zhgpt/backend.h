@@ -96,13 +96,12 @@ class Backend {
   virtual void* allocate_bytes(std::int64_t bytes) = 0;  // nullptr when there is no room
   virtual void free_bytes(void* data) noexcept = 0;
 
-#define ZHGPT_FOR_EACH_OP(X)                                                                                 \
-  X(GatherBatch)                                                                                             \
-  X(EmbeddingForward)                                                                                        \
-  X(EmbeddingBackward) X(LayerNormForward) X(ResidualLayerNormForward) X(LayerNormBackward)                  \
-      X(DropoutBackward) X(LinearForward) X(LinearBackwardInput) X(LinearBackwardWeight) X(AttentionForward) \
-          X(AttentionBackward) X(AttentionDecode) X(HeadLoss) X(SampleTokens) X(BeginStep) X(AccumulateLoss) \
-              X(GlobalNorm) X(AdamW) X(AdvanceStep)
+#define ZHGPT_FOR_EACH_OP(X)                                                                              \
+  X(GatherBatch)                                                                                          \
+  X(EmbeddingForward) X(EmbeddingBackward) X(LayerNormForward) X(ResidualLayerNormForward)                \
+      X(LayerNormBackward) X(DropoutBackward) X(LinearForward) X(LinearBackwardInput)                     \
+          X(LinearBackwardWeight) X(AttentionForward) X(AttentionBackward) X(AttentionDecode) X(HeadLoss) \
+              X(SampleTokens) X(BeginStep) X(AccumulateLoss) X(GlobalNorm) X(AdamW) X(AdvanceStep)
 
 #define ZHGPT_DECLARE_OP(Op)       \
   static void check(const Op& op); \
