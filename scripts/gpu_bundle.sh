@@ -30,4 +30,5 @@ usr=$(dirname "$(dirname "$(readlink -f "$0")")")
 LD_LIBRARY_PATH=$(echo "$usr"/lib/*-linux-gnu) exec "$usr/bin/pkgconf" "$@"
 SCRIPT
 chmod +x "$dir/usr/bin/pkg-config"
+git describe --always --dirty --abbrev=12 >"$dir/commit"  # for a copy of the tree without its history
 du -sh "$dir"
