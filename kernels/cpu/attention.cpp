@@ -1,6 +1,6 @@
 // AttentionForward, AttentionBackward: causal softmax attention, head by head.
 //
-// Queries go in blocks of 64 rows against all keys up to the block's end, so that scores take (64, T) of a
+// Queries go in blocks of 32 rows against all keys up to the block's end, so that scores take (32, T) of a
 // thread's scratch and never (T, T). Backward recomputes the probabilities from the saved log-sum-exp; one
 // tile owns a whole head, so that dk and dv are added up in the order of the query blocks. Derivation:
 // docs/numerics.md.
@@ -16,7 +16,7 @@
 namespace zhgpt::cpu {
 namespace {
 
-constexpr std::int64_t kQueries = 64;
+constexpr std::int64_t kQueries = 32;
 // The score of a key that a query must not see: its exponential is 0. Whole rows are computed, hidden keys
 // too, since vector code over a whole block costs less than loops of every length.
 template <class Real>
@@ -42,33 +42,28 @@ template <class Real>
 struct Workspace {
   std::int64_t T, HS;
 
-  static std::int64_t size(std::int64_t T, std::int64_t HS) {
-    return 2 * kQueries * T + packed(T, HS) + std::max(multiply_scratch(kQueries), multiply_scratch(T));
-  }
+  static std::int64_t size(std::int64_t T, std::int64_t HS) { return 2 * kQueries * T + packed(T, HS); }
   static std::int64_t packed(std::int64_t T, std::int64_t HS) {
     return std::max({PackedMatrix<Real>::size(HS, T), PackedMatrix<Real>::size(T, HS),
                      PackedMatrix<Real>::size(kQueries, HS)});
   }
+  // The packed operand comes first: a product also fetches what lies behind it, which must not be another
+  // thread's.
   Workspace(Real* memory, std::int64_t T, std::int64_t HS)
-      : T(T),
-        HS(HS),
-        scores(memory),
-        dscores(memory + kQueries * T),
-        packed_(dscores + kQueries * T),
-        rows_(packed_ + packed(T, HS)) {}
+      : T(T), HS(HS), scores(memory + packed(T, HS)), dscores(scores + kQueries * T), packed_(memory) {}
 
   // c (m, n) = or += a (m, k) . b (k, n)
   void product(std::int64_t m, std::int64_t n, std::int64_t k, Operand<Real> a, Operand<Real> b, Real* c,
                std::int64_t c_stride, Sum sum) const {
     PackedMatrix<Real> packed_b(packed_, k, n);
     packed_b.pack(b);
-    multiply(m, a, packed_b, c, c_stride, sum, rows_);
+    multiply(m, a, packed_b, c, c_stride, sum);
   }
 
   Real *scores, *dscores;  // (kQueries, keys)
 
  private:
-  Real *packed_, *rows_;
+  Real* packed_;
 };
 
 }  // namespace

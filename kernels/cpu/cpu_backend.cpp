@@ -69,7 +69,11 @@ void CpuBackend::copy(void* to_device, const void* from_device, std::int64_t byt
 }
 
 void CpuBackend::zero(void* device, std::int64_t bytes) {
-  std::memset(device, 0, static_cast<std::size_t>(bytes));
+  constexpr std::int64_t kPiece = std::int64_t{1} << 18;
+  context_.pool.for_each_tile(cpu::tiles_of(bytes, kPiece), [&](std::int64_t tile, int) {
+    const cpu::Tile piece(tile, kPiece, bytes);
+    std::memset(static_cast<char*>(device) + piece.begin, 0, static_cast<std::size_t>(piece.count));
+  });
 }
 
 Measured CpuBackend::measure(const std::function<void()>& before, const std::function<void()>& operations) {

@@ -73,14 +73,29 @@ template <class T>
   }
 }
 
+// Row k of a panel of B. The panel that follows in memory is likely next, and fetched meanwhile: it may lie
+// in the cache of the core that packed it.
+template <class T>
+struct RowOfPanel {
+  Vector<T> left, right;
+
+  [[gnu::always_inline]] RowOfPanel(const T* panel, std::int64_t depth, std::int64_t k) {
+    const T *at = panel + k * kPanel<T>, *next = at + depth * kPanel<T>;
+    left = load(at);
+    right = load(at + kLanes<T>);
+    __builtin_prefetch(next, 0, 2);
+    __builtin_prefetch(next + kLanes<T>, 0, 2);
+  }
+};
+
 template <class T, int kRows>
 struct Accumulators {
   Vector<T> sum[kRows][2] = {};
 
-  [[gnu::always_inline]] void add(int row, T a, Vector<T> b0, Vector<T> b1) {
+  [[gnu::always_inline]] void add(int row, T a, const RowOfPanel<T>& b) {
     const Vector<T> x = broadcast(a);
-    sum[row][0] += x * b0;
-    sum[row][1] += x * b1;
+    sum[row][0] += x * b.left;
+    sum[row][1] += x * b.right;
   }
   // Asks for the memory that `write` will want.
   [[gnu::always_inline]] void fetch(const T* c, std::int64_t stride) const {
@@ -109,11 +124,11 @@ template <class T, int kRows>
   Accumulators<T, kRows> tile;
   tile.fetch(c, c_stride);
   const auto multiply_add = [&](std::int64_t k) __attribute__((always_inline)) {
-    const T *row = a + k, *at = b + k * kPanel<T>;
-    const Vector<T> b0 = load(at), b1 = load(at + kLanes<T>);
+    const RowOfPanel<T> row_of_b(b, depth, k);
+    const T* row = a + k;  // three rows from one pointer: the most that x86 can address
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-      tile.add(i, row[i % 3 * stride], b0, b1);  // three rows from one pointer: the most that x86 can address
+      tile.add(i, row[i % 3 * stride], row_of_b);
       if (i % 3 == 2) row += 3 * stride;
     }
   };
@@ -131,16 +146,20 @@ template <class T, int kRows>
   tile.write(c, c_stride, how);
 }
 
-// The same from A packed as (depth, kTileRows).
+// The same where the columns of A are contiguous. Each is a line or two, on a page of its own as a rule, so
+// that those to come are fetched here too: as far ahead as memory is away.
 template <class T, int kRows>
-[[gnu::noinline]] void tile_of_packed(std::int64_t depth, const T* a, const T* b, T* c, std::int64_t c_stride,
-                                      Sum how) {
+[[gnu::noinline]] void tile_of_columns(std::int64_t depth, const T* a, std::int64_t stride, const T* b, T* c,
+                                       std::int64_t c_stride, Sum how) {
+  constexpr std::int64_t kAhead = 40;
   Accumulators<T, kRows> tile;
   tile.fetch(c, c_stride);
-  for (std::int64_t k = 0; k < depth; ++k, a += kTileRows, b += kPanel<T>) {
-    const Vector<T> b0 = load(b), b1 = load(b + kLanes<T>);
+  for (std::int64_t k = 0; k < depth; ++k, a += stride) {
+    const RowOfPanel<T> row_of_b(b, depth, k);
+    __builtin_prefetch(a + kAhead * stride, 0, 2);
+    __builtin_prefetch(a + kAhead * stride + kRows - 1, 0, 2);
 #pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) tile.add(i, a[i], b0, b1);
+    for (int i = 0; i < kRows; ++i) tile.add(i, a[i], row_of_b);
   }
   tile.write(c, c_stride, how);
 }
@@ -154,29 +173,16 @@ void with_height(std::int64_t height, const F& f) {
   f(std::integral_constant<int, kRows>{});
 }
 
-// `count` rows of A from `begin` on, columns [k0, k0 + depth), as tiles of (depth, kTileRows); missing rows
-// are 0.
+// The `count` rows of A from `begin` on, of its columns [k0, k0 + depth), as columns of kTileRows; missing
+// rows are 0.
 template <class T>
-void pack_rows(Operand<T> a, std::int64_t begin, std::int64_t count, std::int64_t k0, std::int64_t depth,
-               T* packed) {
+void copy_as_columns(Operand<T> a, std::int64_t begin, std::int64_t count, std::int64_t k0,
+                     std::int64_t depth, T* to) {
   const bool rows = a.layout == Layout::rows;
   const std::int64_t row_step = rows ? a.stride : 1, k_step = rows ? 1 : a.stride;
   const T* from = a.data + begin * row_step + k0 * k_step;
-  for (std::int64_t k = 0; k < depth; ++k, from += k_step) {
-    if (!rows) {
-      constexpr std::int64_t kAhead = 8, kLine = 64 / sizeof(T);
-      for (std::int64_t i = 0; i < count; i += kLine) __builtin_prefetch(from + kAhead * k_step + i);
-    }
-    for (std::int64_t t = 0; t * kTileRows < count; ++t) {
-      const T* x = from + t * kTileRows * row_step;
-      T* to = packed + (t * depth + k) * kTileRows;
-      const std::int64_t present = count - t * kTileRows;
-      if (present >= kTileRows && !rows) {
-        std::memcpy(to, x, kTileRows * sizeof(T));
-      } else {
-        for (std::int64_t i = 0; i < kTileRows; ++i) to[i] = i < present ? x[i * row_step] : T{0};
-      }
-    }
+  for (std::int64_t k = 0; k < depth; ++k, from += k_step, to += kTileRows) {
+    for (std::int64_t i = 0; i < kTileRows; ++i) to[i] = i < count ? from[i * row_step] : T{0};
   }
 }
 
@@ -253,22 +259,19 @@ void PackedMatrix<T>::pack_panel(std::int64_t which, std::int64_t k0, Operand<T>
   }
 }
 
-std::int64_t multiply_scratch(std::int64_t m) {
-  return pieces_of(m, kTileRows) * kTileRows * kDepth;
-}
-
 template <class T>
 void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span, T* c, std::int64_t c_stride,
-              Sum sum, T* scratch) {
+              Sum sum) {
   static_assert(kColumnStep % kPanel<T> == 0);
   const std::int64_t n = span.count, first_panel = span.begin / kPanel<T>;
-  // Rows of A that the tiles can read where they lie; the others are packed.
-  const std::int64_t in_place = a.layout == Layout::rows ? m / kHeightStep * kHeightStep : 0,
-                     packed = in_place / kTileRows * kTileRows;
+  // The tiles read A where it lies, but for a last one whose height is no multiple of kHeightStep.
+  const std::int64_t last = m / kTileRows * kTileRows;
+  const bool copied = m % kHeightStep != 0;
+  T rest[kTileRows * kDepth];
   for (std::int64_t k0 = 0; k0 < b.depth(); k0 += kDepth) {
     const std::int64_t depth = std::min(kDepth, b.depth() - k0);
     const Sum how = k0 == 0 ? sum : Sum::add;
-    if (in_place < m) pack_rows(a, packed, m - packed, k0, depth, scratch);
+    if (copied) copy_as_columns(a, last, m - last, k0, depth, rest);
     for (std::int64_t column = 0; column < n; column += kPanel<T>) {
       const T* panel = b.panel(first_panel + column / kPanel<T>, k0);
       const std::int64_t columns = std::min(kPanel<T>, n - column);
@@ -284,10 +287,12 @@ void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span,
         const Sum into = whole ? how : Sum::overwrite;
         with_height(height, [&](auto constant) {
           constexpr int kRows = decltype(constant)::value;
-          if (row + height <= in_place) {
-            tile_of_rows<T, kRows>(depth, a.data + row * a.stride + k0, a.stride, panel, to, stride, into);
+          if (row == last && copied) {
+            tile_of_columns<T, kRows>(depth, rest, kTileRows, panel, to, stride, into);
+          } else if (a.layout == Layout::columns) {
+            tile_of_columns<T, kRows>(depth, a.data + k0 * a.stride + row, a.stride, panel, to, stride, into);
           } else {
-            tile_of_packed<T, kRows>(depth, scratch + (row - packed) * depth, panel, to, stride, into);
+            tile_of_rows<T, kRows>(depth, a.data + row * a.stride + k0, a.stride, panel, to, stride, into);
           }
         });
         if (whole) continue;
@@ -305,8 +310,8 @@ void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span,
 template class PackedMatrix<float>;
 template class PackedMatrix<double>;
 template void multiply(std::int64_t, Operand<float>, const PackedMatrix<float>&, Span, float*, std::int64_t,
-                       Sum, float*);
+                       Sum);
 template void multiply(std::int64_t, Operand<double>, const PackedMatrix<double>&, Span, double*,
-                       std::int64_t, Sum, double*);
+                       std::int64_t, Sum);
 
 }  // namespace zhgpt::cpu

@@ -1,10 +1,10 @@
 // Dense products: C (m, n) = or += A (m, k) . B (k, n), for one thread's rows of C at a time.
 //
 // B is packed once into panels as wide as a register tile, piece by piece so that threads can share the work,
-// and then serves all rows; A is read where it lies when its rows are contiguous, and packed a few rows at a
-// time otherwise (K. Goto, R. van de Geijn, "Anatomy of high-performance matrix multiplication", 2008). Each
-// element of C is summed over k in order by fused multiply-adds, in chunks of kDepth whose sums are added up:
-// the order depends on k alone, not on the width of the vectors, on m, n or on threads.
+// and then serves all rows; A is read where it lies (K. Goto, R. van de Geijn, "Anatomy of high-performance
+// matrix multiplication", 2008). Each element of C is summed over k in order by fused multiply-adds, in
+// chunks of kDepth whose sums are added up: the order depends on k alone, not on the width of the vectors, on
+// m, n or on threads.
 #pragma once
 
 #include <cstdint>
@@ -52,9 +52,6 @@ class PackedMatrix {
 
 enum class Sum { overwrite, add };
 
-// Elements of scratch memory that `multiply` needs for m rows.
-std::int64_t multiply_scratch(std::int64_t m);
-
 // Rows [0, m) of C in the columns of `span`, on the calling thread; `c` is the element at row 0 and column
 // span.begin. REQUIRES: C overlaps neither operand; span.begin is a multiple of kColumnStep.
 constexpr std::int64_t kColumnStep = 64;
@@ -63,11 +60,10 @@ struct Span {
 };
 template <class T>
 void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span, T* c, std::int64_t c_stride,
-              Sum sum, T* scratch);
+              Sum sum);
 template <class T>
-void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, T* c, std::int64_t c_stride, Sum sum,
-              T* scratch) {
-  multiply(m, a, b, Span{0, b.columns()}, c, c_stride, sum, scratch);
+void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, T* c, std::int64_t c_stride, Sum sum) {
+  multiply(m, a, b, Span{0, b.columns()}, c, c_stride, sum);
 }
 
 }  // namespace zhgpt::cpu

@@ -7,7 +7,7 @@
 // missing, scale / sum * exp(m_c - m), multiplied onto the few columns of inp instead of the many of e. So
 // the weights and the kept e each go through memory once. The one-hot part of the gradient is added last.
 //
-// Rows go in groups whose e take 16 MiB in float, cut evenly. Groups follow each other in order, so every
+// Rows go in groups whose e take 20 MiB in float, cut evenly. Groups follow each other in order, so every
 // element of dweight has one order of additions.
 #include <algorithm>
 #include <cmath>
@@ -21,8 +21,8 @@
 namespace zhgpt::cpu {
 namespace {
 
-constexpr std::int64_t kRows = 48;
-constexpr std::int64_t kGroupLogits = std::int64_t{4} << 20;
+constexpr std::int64_t kRows = 24, kRowsOfWeight = 96;  // that a tile of the products takes
+constexpr std::int64_t kGroupLogits = std::int64_t{5} << 20;
 constexpr std::int64_t kChunkWeights = std::int64_t{15} << 13;  // packed twice: just below 1 MiB in float
 
 std::int64_t rows_of_a_group(std::int64_t N, std::int64_t V) {
@@ -88,7 +88,7 @@ class Head {
   }
 
  private:
-  std::int64_t scratch_size() const { return multiply_scratch(2 * kRows) + kRows * C_; }
+  std::int64_t scratch_size() const { return kRows * C_; }
   Real* kept(const Tile& v) const { return kept_ + group_ * v.begin; }  // (rows of the group, v.count)
 
   void pack(PackedMatrix<Real> matrix, Operand<Real> from) {
@@ -108,13 +108,11 @@ class Head {
     const PackedMatrix<Real> for_logits(packed_logits_, C_, v.count), for_dinp(packed_, v.count, C_);
     pack(for_logits, {weight_ + v.begin * C_, C_, Layout::columns});
     if (dinp_) pack(for_dinp, {weight_ + v.begin * C_, C_});
-    for_each_rows([&](const Tile& rows, Real* scratch) {
+    for_each_rows([&](const Tile& rows, Real* part) {  // part: (rows, C)
       Real* e = kept(v) + rows.begin * v.count;
-      Real* part = scratch + multiply_scratch(kRows);  // (rows, C)
-      multiply(rows.count, {inp_ + (begin_ + rows.begin) * C_, C_}, for_logits, e, v.count, Sum::overwrite,
-               scratch);
+      multiply(rows.count, {inp_ + (begin_ + rows.begin) * C_, C_}, for_logits, e, v.count, Sum::overwrite);
       for (std::int64_t r = 0; r < rows.count; ++r) exponentials(rows.begin + r, c, v, e + r * v.count);
-      if (dinp_) multiply(rows.count, {e, v.count}, for_dinp, part, C_, Sum::overwrite, scratch);
+      if (dinp_) multiply(rows.count, {e, v.count}, for_dinp, part, C_, Sum::overwrite);
       for (std::int64_t r = 0; r < rows.count; ++r) merge(rows.begin + r, c, part + r * C_);
     });
   }
@@ -179,11 +177,11 @@ class Head {
     });
     const PackedMatrix<Real> scaled(packed_, rows_, C_);
     pack(scaled, {scaled_inp_, C_});
-    context_.pool.for_each_tile(tiles_of(v.count, 2 * kRows), [&](std::int64_t tile, int thread) {
-      const Tile part(tile, 2 * kRows, v.count);
+    context_.pool.for_each_tile(tiles_of(v.count, kRowsOfWeight), [&](std::int64_t tile, int) {
+      const Tile part(tile, kRowsOfWeight, v.count);
       const std::int64_t first = v.begin + part.begin;
       multiply(part.count, {kept(v) + part.begin, v.count, Layout::columns}, scaled, dweight_ + first * C_,
-               C_, Sum::add, context_.template scratch<Real>(thread, scratch_size()));
+               C_, Sum::add);
       for (std::int64_t r = 0; r < rows_; ++r) {
         const std::int64_t target = targets_[begin_ + r];
         if (target < first || target >= first + part.count) continue;

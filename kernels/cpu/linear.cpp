@@ -23,13 +23,12 @@ void product(Context& context, std::int64_t m, std::int64_t n, std::int64_t k, O
   context.pool.for_each_tile(packed.pieces(b.layout),
                              [&](std::int64_t piece, int) { packed.pack_piece(piece, b); });
 
-  const std::int64_t scratch = multiply_scratch(kRows), across = tiles_of(n, kColumns);
-  context.reserve<Real>(scratch);
-  context.pool.for_each_tile(tiles_of(m, kRows) * across, [&](std::int64_t tile, int thread) {
+  const std::int64_t across = tiles_of(n, kColumns);
+  context.pool.for_each_tile(tiles_of(m, kRows) * across, [&](std::int64_t tile, int) {
     const Tile rows(tile / across, kRows, m), columns(tile % across, kColumns, n);
     const std::int64_t first = a.layout == Layout::rows ? rows.begin * a.stride : rows.begin;
     multiply(rows.count, {a.data + first, a.stride, a.layout}, packed, {columns.begin, columns.count},
-             c + rows.begin * n + columns.begin, n, sum, context.scratch<Real>(thread, scratch));
+             c + rows.begin * n + columns.begin, n, sum);
     finish(rows, columns);
   });
 }

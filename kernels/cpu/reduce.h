@@ -80,17 +80,21 @@ T squares_about(const T* x, T centre, std::int64_t n) {
 // REQUIRES: n > 0.
 template <class T>
 T max_of(const T* x, std::int64_t n) {
-  constexpr std::int64_t kCount = Lanes<T>::kCount;
+  constexpr std::int64_t kCount = Lanes<T>::kCount, kChains = 4, kStep = kChains * kCount;
   T most = x[0];
   std::int64_t i = 0;
-  if (n >= kCount) {
-    typename Lanes<T>::Vec lanes, v;
-    Lanes<T>::load(lanes, x);
-    for (i = kCount; i + kCount <= n; i += kCount) {
-      Lanes<T>::load(v, x + i);
-      lanes = v > lanes ? v : lanes;
+  if (n >= kStep) {
+    typename Lanes<T>::Vec lanes[kChains], v;  // chains of comparisons that need not wait for each other
+    for (std::int64_t c = 0; c < kChains; ++c) Lanes<T>::load(lanes[c], x + c * kCount);
+    for (i = kStep; i + kStep <= n; i += kStep) {
+      for (std::int64_t c = 0; c < kChains; ++c) {
+        Lanes<T>::load(v, x + i + c * kCount);
+        lanes[c] = v > lanes[c] ? v : lanes[c];
+      }
     }
-    for (std::int64_t lane = 0; lane < kCount; ++lane) most = lanes[lane] > most ? lanes[lane] : most;
+    for (const auto& chain : lanes) {
+      for (std::int64_t lane = 0; lane < kCount; ++lane) most = chain[lane] > most ? chain[lane] : most;
+    }
   }
   for (; i < n; ++i) most = x[i] > most ? x[i] : most;
   return most;
