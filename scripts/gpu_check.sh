@@ -6,7 +6,7 @@
 # into out/gpu_check. A step that fails or takes too long does not stop the later ones; the exit code is the number of
 # steps that failed. --rehearse runs the same on the CPU, without what needs a card.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 device=cuda dtypes=fp32,bf16 configs=micro,tiny,gpt2,small,gpt2_50k seconds_in_all=520
 if [ "${1:-}" = --rehearse ]; then
@@ -93,7 +93,12 @@ left=$((seconds_in_all - SECONDS))
 if [ "$left" -ge 30 ]; then
   step compare "$left" python3 bench/gpu_compare.py --ours "$build/bench_step" --device "$device" --configs "$configs" \
     --selftest "$logs/selftest.out" --seconds-in-all $((left - 10)) --out "$logs/compare.json"
+else
+  step compare 1 bash -c 'echo "no time was left"; exit 1'
 fi
-if [ "$device" = cuda ]; then nvidia-smi --query-gpu=clocks.sm,clocks.mem,temperature.gpu --format=csv,noheader >>"$logs/machine.txt"; report; fi
+if [ "$device" = cuda ]; then
+  nvidia-smi --query-gpu=clocks.sm,clocks.mem,temperature.gpu --format=csv,noheader >>"$logs/machine.txt"
+  report
+fi
 printf '%s steps failed, %s s in all; see %s\n' "$failed" "$SECONDS" "$results" >&2
 exit "$failed"

@@ -1,7 +1,7 @@
 // Selftest: does this device compute what the contract says, and how fast beside what it can?
 //
 // Every operation is run on the device and, in double, by the CPU backend, on the same numbers; then two
-// layers are trained for twenty steps on both. Nothing is written anywhere.
+// layers are trained for twenty steps on both. No file is written but the cache of the products' plans.
 #pragma once
 
 #include <functional>

@@ -190,6 +190,14 @@ Case head_loss(Index N, Index C, Index V) {
       }};
 }
 
+Case head_loss_alone(Index N, Index C, Index V) {
+  return {"HeadLoss, no gradients", shape({{"N", N}, {"C", C}, {"V", V}}), [=](Operands& o, Backend&) {
+            const Tensor losses = o.unset_exact({N});
+            const HeadLoss op{losses, {}, {}, o.reals({N, C}), o.reals({V, C}, 2 / root(C)), o.ids({N}, V)};
+            return Prepared{runner(o, op), {{"losses", losses, 4, true}}};
+          }};
+}
+
 Case sample_tokens(Index B, Index V) {
   return {"SampleTokens", shape({{"B", B}, {"V", V}}),
           [=](Operands& o, Backend&) {
@@ -283,6 +291,7 @@ std::vector<Case> operation_cases(bool quick) {
       }
       add(attention_decode(real ? 1 : s.B, s.NH, s.HS, s.T), real);
       add(head_loss(real ? 2048 : s.N(), s.C(), s.V), real);
+      add(head_loss_alone(real ? 2048 : s.N(), s.C(), s.V), real);
       add(sample_tokens(real ? 1 : s.B, s.V), real);
       add_linear(s.N(), s.C(), 3 * s.C(), false, false, real);
       add_linear(s.N(), s.C(), s.C(), false, false, real);

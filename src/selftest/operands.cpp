@@ -1,7 +1,9 @@
 #include "selftest/operands.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
+#include <thread>
 
 #include "zhgpt/bfloat16.h"
 #include "zhgpt/rng.h"
@@ -19,14 +21,31 @@ float rounded(double value) {
   return bfloat16_value(bfloat16_bits(static_cast<float>(value)));
 }
 
+// body(begin, end) over pieces of [0, count) on all cores; pieces begin at multiples of 4. Tens of millions
+// of numbers would otherwise take longer than the operations.
+template <class Body>
+void in_pieces(std::size_t count, const Body& body) {
+  constexpr std::size_t kSmallest = std::size_t{1} << 16;
+  const std::size_t threads =
+      std::clamp<std::size_t>(count / kSmallest, 1, std::max(1u, std::thread::hardware_concurrency()));
+  const std::size_t piece = (count / threads + 4) / 4 * 4;
+  std::vector<std::jthread> others;
+  for (std::size_t begin = piece; begin < count; begin += piece) {
+    others.emplace_back([&body, begin, end = std::min(begin + piece, count)] { body(begin, end); });
+  }
+  body(0, std::min(piece, count));
+}
+
 template <class From, class Convert>
 std::vector<double> converted(const std::vector<char>& bytes, const Convert& convert) {
   std::vector<double> values(bytes.size() / sizeof(From));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    From value;
-    std::memcpy(&value, bytes.data() + i * sizeof value, sizeof value);
-    values[i] = static_cast<double>(convert(value));
-  }
+  in_pieces(values.size(), [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      From value;
+      std::memcpy(&value, bytes.data() + i * sizeof value, sizeof value);
+      values[i] = static_cast<double>(convert(value));
+    }
+  });
   return values;
 }
 
@@ -79,13 +98,15 @@ StepState* Operands::state(const StepState& initial) {
 Tensor Operands::random(DType dtype, Shape shape, double spread, double centre) {
   std::vector<float> values(elements(shape));
   const std::uint32_t site = site_++;
-  for (std::size_t i = 0; i < values.size(); i += 4) {
-    const PhiloxBlock r = random_block(kSeed, RandomStream::init, 0, site, i / 4);
-    for (std::size_t lane = 0; lane < 4 && i + lane < values.size(); ++lane) {
-      const double unit = 2.0 * static_cast<double>(uniform_float(r[lane])) - 1.0;
-      values[i + lane] = rounded(centre + spread * unit);
+  in_pieces(values.size(), [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; i += 4) {
+      const PhiloxBlock r = random_block(kSeed, RandomStream::init, 0, site, i / 4);
+      for (std::size_t lane = 0; lane < 4 && i + lane < end; ++lane) {
+        const double unit = 2.0 * static_cast<double>(uniform_float(r[lane])) - 1.0;
+        values[i + lane] = rounded(centre + spread * unit);
+      }
     }
-  }
+  });
   return place(values, dtype, shape);
 }
 
