@@ -46,7 +46,7 @@ build_all() {
     capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
     [ "$capability" = 90 ] && capability=90a
     options+=(-DZHGPT_CUDA=ON "-DZHGPT_CUDA_TARGETS=-gencode=arch=compute_$capability,code=sm_$capability")
-    targets+=(test_cuda)
+    targets+=(test_cuda test_machine_code)
   fi
   cmake -S . -B "$build" -G Ninja "${options[@]}" && cmake --build "$build" --target "${targets[@]}"
 }

@@ -32,8 +32,8 @@ def read_steps():
     return steps
 
 
-def tail(name, lines=12):
-    text = "".join((logs / f"{name}.{kind}").read_text(errors="replace")[-4000:] for kind in ("out", "log"))
+def tail(name, lines=30):
+    text = "".join((logs / f"{name}.{kind}").read_text(errors="replace")[-6000:] for kind in ("out", "log"))
     return "\n".join(text.splitlines()[-lines:])
 
 
