@@ -12,7 +12,7 @@ namespace {
 
 // A tile of the result: few enough rows and columns that some threads share even a small product evenly, and
 // enough that a panel of B, once in the cache, serves several register tiles.
-constexpr std::int64_t kRows = 48, kColumns = 128;
+constexpr std::int64_t kRows = 48, kColumns = 64;
 
 // c (m, n) = or += a (m, k) . b (k, n), row-major and whole; then finish(rows, columns) on the thread that
 // made them.

@@ -10,10 +10,10 @@ namespace {
 
 constexpr std::int64_t kChunk = 4096;
 
-// Sum of term(x[i]) over a chunk, in eight lanes of double.
+// Sum of term(x[i]) over a chunk, in 32 lanes of double.
 template <class Real, class F>
 double chunk_sum(const Real* x, std::int64_t n, const F& term) {
-  constexpr std::int64_t kLanes = 8;
+  constexpr std::int64_t kLanes = 32;
   double lanes[kLanes] = {};
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
