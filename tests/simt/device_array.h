@@ -45,8 +45,8 @@ class DeviceArray {
   std::size_t count_;
 };
 
-// Runs `body` under every order of threads, blocks and streams that the runtime knows, and two random ones; on
-// a GPU, which takes its own, once.
+// Runs `body` under every order of threads, blocks and streams that the runtime knows, and two random ones;
+// on a GPU, which takes its own, once.
 template <class Body>
 void for_each_seed(Body body) {
 #ifdef ZHGPT_SIMT
