@@ -26,6 +26,7 @@ class DryBackend : public Backend {
   std::unique_ptr<Readback> make_readback(std::int64_t bytes) final {
     return std::make_unique<DryReadback>(bytes);
   }
+  Measured measure(const std::function<void()>&, const std::function<void()>&) final { return {}; }
 
  private:
   class DryRecording final : public Recording {
