@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 """Training and sampling speed of PyTorch on the same model as ours: the peer, given its best chance.
 
-The model is GPT-2 as zhgpt has it (pre-LN, learned positions, biases, tanh GELU, tied head, dropout 0) in float32.
+The model is GPT-2 as zhgpt has it (pre-LN, learned positions, biases, tanh GELU, tied head, dropout 0): in float32 on a
+CPU, on a GPU (--device cuda) with float32 parameters, bfloat16 autocast, and TF32 for what stays float32.
 A step is what nanoGPT's train.py does: draw a batch, forward, backward, clip to norm 1.0, AdamW, gradients to None.
 Ids are uniform random numbers: the cost of a dense step does not depend on them. Batches are windows at random
 offsets of one long array, cut and stacked anew in every step, as in nanoGPT's get_batch.
 
 What is tuned in the peer's favour: attention is F.scaled_dot_product_attention where torch has it; of the AdamW
 variants (fused, foreach, loop) the fastest here is taken; one thread pool of --threads, interop 1; --compile.
-Settings that live outside the process (allocator, BLAS, OpenMP) are described in README.md.
+Settings that live outside the process (allocator, BLAS, OpenMP) are described in README.md. On a GPU the ids lie on the
+device, AdamW is the fused one, --compile reduce-overhead replays CUDA graphs, and the device is waited for once in
+several steps only.
 
 Runs on torch 1.13 and later. Times are wall clock per step; `cpu_ms` is CPU time of all threads per step.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -30,6 +34,7 @@ def parse_arguments():
     parser.add_argument("--config", choices=CONFIGS, default="micro")
     for name in ("layers", "heads", "embd", "block", "batch"):
         parser.add_argument("--" + name, type=int, help="instead of the configuration's")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--vocab", type=int, default=6000)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--compile", nargs="?", const="default", metavar="MODE", help="torch.compile; MODE as in torch")
@@ -38,6 +43,7 @@ def parse_arguments():
     parser.add_argument("--seconds", type=float, default=10.0, help="of measuring, after the warm-up")
     parser.add_argument("--steps", type=int, default=0, help="instead of --seconds")
     parser.add_argument("--sample", type=int, default=0, metavar="CHARS", help="measure uncached sampling instead")
+    parser.add_argument("--checkpoint", metavar="FILE", help="after training, time how long saving all of its state takes")
     parser.add_argument("--json", action="store_true", help="one JSON line")
     arguments = parser.parse_args()
     for name, value in CONFIGS[arguments.config].items():
@@ -56,6 +62,16 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 HAS_SDPA = hasattr(F, "scaled_dot_product_attention")
+ON_GPU = args.device == "cuda"
+
+
+def autocast():
+    return torch.autocast("cuda", dtype=torch.bfloat16) if ON_GPU else contextlib.nullcontext()
+
+
+def wait():
+    if ON_GPU:
+        torch.cuda.synchronize()
 
 
 class Attention(nn.Module):
@@ -143,37 +159,52 @@ def fastest_optimizer(model, loss_of_a_batch):
     return best[2], best[1]
 
 
-def timed(work, seconds, count):
+def timed(work, seconds, count, calls_between_waits=1):
     """Wall time of each call of `work`, and CPU time of all threads per call."""
     walls = []
+    wait()
     cpu_start, deadline = time.process_time(), time.perf_counter() + seconds
     while len(walls) < count if count else time.perf_counter() < deadline:
         start = time.perf_counter()
-        work()
-        walls.append(time.perf_counter() - start)
-    return walls, (time.process_time() - cpu_start) / len(walls)
+        for _ in range(calls_between_waits):
+            work()
+        wait()
+        walls.append((time.perf_counter() - start) / calls_between_waits)
+    return walls, (time.process_time() - cpu_start) / (len(walls) * calls_between_waits)
 
 
 def measure_training(model):
     raw = model
     if args.compile:
         model = torch.compile(model, mode=args.compile)
-    stream = torch.randint(args.vocab, (1 << 20,))
+    stream = torch.randint(args.vocab, (1 << 20,), device=args.device)
+    window = torch.arange(args.block, device=args.device)
+
+    def batch():
+        if ON_GPU:  # nothing of it on the host
+            ids = torch.randint(len(stream) - args.block - 1, (args.batch, 1), device=args.device) + window
+            return stream[ids], stream[ids + 1]
+        offsets = torch.randint(len(stream) - args.block - 1, (args.batch,)).tolist()
+        return (torch.stack([stream[i : i + args.block] for i in offsets]),
+                torch.stack([stream[i + 1 : i + 1 + args.block] for i in offsets]))
 
     def loss_of_a_batch():
-        offsets = torch.randint(len(stream) - args.block - 1, (args.batch,)).tolist()
-        ids = torch.stack([stream[i : i + args.block] for i in offsets])
-        targets = torch.stack([stream[i + 1 : i + 1 + args.block] for i in offsets])
-        return model(ids, targets)
+        ids, targets = batch()
+        if args.compile == "reduce-overhead" and ON_GPU:
+            torch.compiler.cudagraph_mark_step_begin()
+        with autocast():
+            return model(ids, targets)
 
     start = time.perf_counter()
     loss_of_a_batch().backward()  # compiles
+    wait()
     first_seconds = time.perf_counter() - start
     raw.zero_grad(set_to_none=True)
-    if args.optimizer == "best":
+    if args.optimizer == "best" and not ON_GPU:
         optimizer, kind = fastest_optimizer(raw, loss_of_a_batch)
     else:
-        optimizer, kind = make_optimizer(raw, args.optimizer), args.optimizer
+        kind = "fused" if args.optimizer == "best" else args.optimizer
+        optimizer = make_optimizer(raw, kind)
     parameters = list(raw.parameters())
 
     def step():
@@ -183,17 +214,27 @@ def measure_training(model):
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    timed(step, 1.0, 0)
-    walls, cpu = timed(step, args.seconds, args.steps)
+    per_wait = 16 if ON_GPU else 1
+    timed(step, 1.0, 0, per_wait)
+    walls, cpu = timed(step, args.seconds, args.steps, per_wait)
     median = statistics.median(walls)
+    saved = {}
+    if args.checkpoint:
+        start = time.perf_counter()
+        with open(args.checkpoint, "wb") as file:
+            torch.save({"model": raw.state_dict(), "optimizer": optimizer.state_dict()}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        saved = {"checkpoint_ms": round(1e3 * (time.perf_counter() - start), 1)}
     return {
         "optimizer": kind,
         "first_seconds": round(first_seconds, 2),
-        "steps": len(walls),
-        "ms_per_step": round(1e3 * median, 3),
+        "steps": len(walls) * per_wait,
+        "ms_per_step": round(1e3 * median, 4),
         "ms_min": round(1e3 * min(walls), 3),
         "cpu_ms": round(1e3 * cpu, 3),
         "tokens_per_s": round(args.batch * args.block / median, 1),
+        **saved,
     }
 
 
@@ -201,21 +242,23 @@ def measure_training(model):
 def measure_sampling(model):
     """nanoGPT's generate: the whole context again for every character; temperature 0.8, top 200, one-token prompt."""
     model.eval()
-    ids = torch.zeros(1, 1, dtype=torch.long)
+    ids = torch.zeros(1, 1, dtype=torch.long, device=args.device)
 
     def sample():
         nonlocal ids
-        logits = model(ids[:, -args.block :]) / 0.8
+        with autocast():
+            logits = model(ids[:, -args.block :]).float() / 0.8
         kth = torch.topk(logits, min(200, args.vocab)).values[:, [-1]]
         logits[logits < kth] = -float("inf")
         ids = torch.cat((ids, torch.multinomial(F.softmax(logits, dim=-1), 1)), dim=1)
 
-    timed(sample, 0.5, 0)
+    per_wait = 16 if ON_GPU else 1
+    timed(sample, 0.5, 0, per_wait)
     ids = ids[:, :1]
-    walls, cpu = timed(sample, 0, args.sample)
+    walls, cpu = timed(sample, 0, max(1, args.sample // per_wait), per_wait)
     return {
-        "chars": args.sample,
-        "chars_per_s": round(args.sample / sum(walls), 1),
+        "chars": len(walls) * per_wait,
+        "chars_per_s": round(len(walls) / sum(walls), 1),
         "ms_per_char": round(1e3 * statistics.median(walls), 3),
         "cpu_ms": round(1e3 * cpu, 3),
     }
@@ -230,9 +273,12 @@ def main():
     if args.compile and not hasattr(torch, "compile"):
         sys.exit("this torch has no torch.compile")
     use_sdpa = HAS_SDPA and args.attention != "masked"
-    model = GPT(args.layers, args.heads, args.embd, args.block, args.vocab, use_sdpa)
+    if ON_GPU:
+        torch.set_float32_matmul_precision("high")
+    model = GPT(args.layers, args.heads, args.embd, args.block, args.vocab, use_sdpa).to(args.device)
     result = {
         "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if ON_GPU else "cpu",
         "settings": dict(layers=args.layers, heads=args.heads, embd=args.embd, block=args.block, batch=args.batch,
                          vocab=args.vocab, threads=args.threads, compile=args.compile,
                          attention="sdpa" if use_sdpa else "masked"),

@@ -1,7 +1,10 @@
-// bench_step LAYERS HEADS EMBD BLOCK BATCH VOCAB THREADS SECONDS: the speed of whole training steps on random ids.
+// bench_step LAYERS HEADS EMBD BLOCK BATCH VOCAB THREADS SECONDS [--device D] [--dtype T] [--sample]
+//            [--checkpoint FILE]: the speed of whole training steps on random ids; on the CPU in fp32 if not
+//            told otherwise.
 //
-// Prints one `name=value` a line: tokens_per_s (B*T over the median step), the best and median step, CPU time a step,
-// the memory high-water mark, and how many times memory was allocated after the first step.
+// Prints one `name=value` a line: tokens_per_s (B*T over the median step), the best and median step, CPU time
+// a step, the memory high-water mark, how many times memory was allocated after the first steps, and how long
+// saving to FILE took. With --sample: the characters a second of one text at a time instead.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -10,9 +13,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <string>
 #include <vector>
 
 #include "zhgpt/rng.h"
+#include "zhgpt/sampler.h"
 #include "zhgpt/trainer.h"
 
 namespace {
@@ -23,8 +28,12 @@ void* operator new(std::size_t bytes) {
   if (void* data = std::malloc(bytes ? bytes : 1)) return data;
   throw std::bad_alloc();
 }
-void operator delete(void* data) noexcept { std::free(data); }
-void operator delete(void* data, std::size_t) noexcept { std::free(data); }
+void operator delete(void* data) noexcept {
+  std::free(data);
+}
+void operator delete(void* data, std::size_t) noexcept {
+  std::free(data);
+}
 
 namespace {
 
@@ -33,7 +42,7 @@ using namespace zhgpt;
 // A vocabulary of V characters and a text of random ids in it.
 Dataset random_dataset(std::int64_t V, std::int64_t count) {
   std::vector<std::int32_t> code_points{-1, -2};
-  for (std::int64_t i = 2; i < V; ++i) code_points.push_back(static_cast<std::int32_t>(0x4E00 + i));
+  for (std::int64_t i = 2; i < V; ++i) code_points.push_back(static_cast<std::int32_t>(0x20000 + i));
   Dataset dataset;
   dataset.vocab = Vocabulary::from_code_points(code_points);
   dataset.train.count = count;
@@ -49,47 +58,135 @@ Dataset random_dataset(std::int64_t V, std::int64_t count) {
 double cpu_ms() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto ms = [](timeval t) { return 1e3 * static_cast<double>(t.tv_sec) + 1e-3 * static_cast<double>(t.tv_usec); };
+  const auto ms = [](timeval t) {
+    return 1e3 * static_cast<double>(t.tv_sec) + 1e-3 * static_cast<double>(t.tv_usec);
+  };
   return ms(usage.ru_utime) + ms(usage.ru_stime);
 }
 
-}  // namespace
+using Clock = std::chrono::steady_clock;
 
-int main(int argc, char** argv) {
-  if (argc != 9) {
-    std::fprintf(stderr, "usage: bench_step LAYERS HEADS EMBD BLOCK BATCH VOCAB THREADS SECONDS\n");
-    return 2;
-  }
-  const auto number = [&](int i) { return parse_integer(argv[i], "argument"); };
+double ms_since(Clock::time_point from) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - from).count();
+}
+
+struct Arguments {
   Config config;
-  config.model = {.n_layer = number(1), .n_head = number(2), .n_embd = number(3), .block_size = number(4), .vocab_size = number(6)};
-  config.train.batch_size = number(5);
-  config.train.max_iters = 1000000;
-  Dataset dataset = random_dataset(config.model.vocab_size, 1 << 17);
-  const auto backend = make_backend("cpu", static_cast<int>(number(7)));
-  Trainer trainer(*backend, config, dataset);
+  int threads = 0;
+  double seconds = 0;
+  bool sample = false;
+  std::string checkpoint;
+};
 
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::duration<double>(parse_real(argv[8], "SECONDS"));
+bool parse(int argc, char** argv, Arguments& a) {
+  if (argc < 9) return false;
+  const auto number = [&](int i) { return parse_integer(argv[i], "argument"); };
+  a.config.model = {.n_layer = number(1),
+                    .n_head = number(2),
+                    .n_embd = number(3),
+                    .block_size = number(4),
+                    .vocab_size = number(6)};
+  a.config.train.batch_size = number(5);
+  a.config.train.max_iters = 1000000;
+  a.config.train.device = "cpu";
+  a.config.train.dtype = "fp32";
+  a.threads = static_cast<int>(number(7));
+  a.seconds = parse_real(argv[8], "SECONDS");
+  for (int i = 9; i < argc; ++i) {
+    const std::string flag = argv[i];
+    if (flag == "--sample") {
+      a.sample = true;
+    } else if (flag == "--checkpoint" && i + 1 < argc) {
+      a.checkpoint = argv[++i];
+    } else if (flag == "--device" && i + 1 < argc) {
+      a.config.train.device = argv[++i];
+    } else if (flag == "--dtype" && i + 1 < argc) {
+      a.config.train.dtype = argv[++i];
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+// A device is asked for several steps at a time, as a training run does, so that it never waits for the host.
+void measure_training(Backend& backend, const Arguments& a, Dataset& dataset) {
+  Trainer trainer(backend, a.config, dataset);
+  const int steps_a_block = a.config.train.device == "cpu" ? 1 : 16;
+  const auto block = [&] {
+    for (int i = 0; i < steps_a_block; ++i) trainer.step();
+    backend.synchronize();
+    trainer.finished_steps(true);
+  };
+  block();
+  block();  // a step's recording is made in the second
   std::vector<double> step_ms;
   step_ms.reserve(1 << 20);
-  trainer.step();
   const long allocations_before = allocations;
   const double cpu_before = cpu_ms();
+  const auto start = Clock::now();
   do {
     const auto from = Clock::now();
-    trainer.step();
-    step_ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - from).count());
-  } while (Clock::now() < end && step_ms.size() < step_ms.capacity());
+    block();
+    step_ms.push_back(ms_since(from) / steps_a_block);
+  } while (ms_since(start) < 1e3 * a.seconds && step_ms.size() < step_ms.capacity());
   const long allocated = allocations - allocations_before;
-  const double cpu = (cpu_ms() - cpu_before) / static_cast<double>(step_ms.size());
+  const double steps = static_cast<double>(step_ms.size()) * steps_a_block;
+  const double cpu = (cpu_ms() - cpu_before) / steps;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
 
   std::sort(step_ms.begin(), step_ms.end());
   const double median = step_ms[step_ms.size() / 2];
-  std::printf("tokens_per_s=%.0f\nmedian_ms=%.2f\nbest_ms=%.2f\ncpu_ms=%.2f\nsteps=%zu\npeak_rss_mb=%.1f\nallocations_after_first_step=%ld\n",
-              1e3 * static_cast<double>(trainer.tokens_per_step()) / median, median, step_ms.front(), cpu, step_ms.size(),
-              static_cast<double>(usage.ru_maxrss) / 1024, allocated);
+  std::printf(
+      "tokens_per_s=%.0f\nmedian_ms=%.4f\nbest_ms=%.4f\ncpu_ms=%.4f\nsteps=%.0f\npeak_rss_mb=%.1f\n"
+      "allocations_after_first_step=%ld\n",
+      1e3 * static_cast<double>(trainer.tokens_per_step()) / median, median, step_ms.front(), cpu, steps,
+      static_cast<double>(usage.ru_maxrss) / 1024, allocated);
+  if (!a.checkpoint.empty()) {
+    const auto from = Clock::now();
+    save_checkpoint(a.checkpoint, trainer.snapshot(), true);
+    std::printf("checkpoint_ms=%.1f\n", ms_since(from));
+  }
+}
+
+void measure_sampling(Backend& backend, const Arguments& a) {
+  const bool in_bf16 = a.config.train.dtype == "bf16";
+  Gpt model(backend, a.config.model, 1, Gpt::Purpose::inference, in_bf16 ? DType::bf16 : DType::f32);
+  model.set_parameters(model.table().initial_values(1));
+  Generator generator(model);
+  const SamplingOptions options;
+  std::int64_t characters = 0;
+  double total_ms = 0;
+  for (bool warm = false; total_ms < 1e3 * a.seconds; warm = true) {  // texts of one window each
+    generator.start({}, 0);
+    const auto from = Clock::now();
+    for (std::int64_t i = 1; i < a.config.model.block_size; ++i) generator.next(options);
+    if (!warm) continue;
+    total_ms += ms_since(from);
+    characters += a.config.model.block_size - 1;
+  }
+  std::printf("chars_per_s=%.1f\nchars=%lld\n", 1e3 * static_cast<double>(characters) / total_ms,
+              static_cast<long long>(characters));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  if (!parse(argc, argv, arguments)) {
+    std::fprintf(stderr,
+                 "usage: bench_step LAYERS HEADS EMBD BLOCK BATCH VOCAB THREADS SECONDS [--device D] "
+                 "[--dtype T] [--sample] [--checkpoint FILE]\n");
+    return 2;
+  }
+  const TrainConfig& train = arguments.config.train;
+  const auto backend = make_backend(train.device, arguments.threads, train.dtype == "tf32");
+  if (arguments.sample) {
+    measure_sampling(*backend, arguments);
+  } else {
+    Dataset dataset = random_dataset(arguments.config.model.vocab_size, 1 << 17);
+    measure_training(*backend, arguments, dataset);
+  }
   return 0;
 }

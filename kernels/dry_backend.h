@@ -27,6 +27,7 @@ class DryBackend : public Backend {
     return std::make_unique<DryReadback>(bytes);
   }
   std::unique_ptr<Feed> make_feed(void*, std::int64_t) final { return nullptr; }  // there is always room
+  Measured measure(const std::function<void()>&, const std::function<void()>&) final { return {}; }
 
  private:
   class DryRecording final : public Recording {

@@ -85,6 +85,14 @@ class OutOfMemory : public DeviceError {
   MemoryUse wanted_;
 };
 
+// What some operations took, and what their launches are booked for: arithmetic, and the bytes that must be
+// moved at least. A backend that keeps no books leaves all but `ms` at 0.
+struct Measured {
+  double ms = 0;
+  std::int64_t launches = 0;
+  double flops = 0, bytes = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -109,6 +117,8 @@ class Backend {
   virtual void zero(void* device, std::int64_t bytes) = 0;
   virtual void synchronize() = 0;
 
+  // Runs `operations` and waits for them. `before` is put in front of them without being timed.
+  virtual Measured measure(const std::function<void()>& before, const std::function<void()>& operations) = 0;
   // `operations` may run, copy and zero, always the same operations with the same operands; it neither
   // allocates nor moves anything between device and host.
   virtual std::unique_ptr<Recording> record(std::function<void()> operations) = 0;

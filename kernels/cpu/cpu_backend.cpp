@@ -1,6 +1,7 @@
 // CpuBackend: host memory, and operations at once.
 #include "cpu/cpu_backend.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -71,6 +72,14 @@ void CpuBackend::zero(void* device, std::int64_t bytes) {
     const cpu::Tile piece(tile, kPiece, bytes);
     std::memset(static_cast<char*>(device) + piece.begin, 0, static_cast<std::size_t>(piece.count));
   });
+}
+
+Measured CpuBackend::measure(const std::function<void()>& before, const std::function<void()>& operations) {
+  using Clock = std::chrono::steady_clock;
+  before();
+  const auto start = Clock::now();
+  operations();
+  return {.ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count()};
 }
 
 std::unique_ptr<Recording> CpuBackend::record(std::function<void()> operations) {

@@ -75,6 +75,22 @@ void CudaBackend::synchronize() {
   stream_.synchronize();
 }
 
+Measured CudaBackend::measure(const std::function<void()>& before, const std::function<void()>& operations) {
+  const cuda::TimedEvent start, end;
+  cuda::Ledger ledger;
+  before();
+  start.record(stream_);
+  {
+    const cuda::LedgerScope scope(stream_, ledger);
+    operations();
+  }
+  end.record(stream_);
+  stream_.synchronize();
+  const cuda::Cost total = ledger.total();
+  return {
+      .ms = end.ms_since(start), .launches = ledger.kernels(), .flops = total.flops, .bytes = total.bytes};
+}
+
 std::unique_ptr<Recording> CudaBackend::record(std::function<void()> operations) {
   return std::make_unique<cuda::GraphRecording>(stream_, std::move(operations));
 }

@@ -24,4 +24,24 @@ void Stream::Destroy::operator()(cudaStream_t stream) const noexcept {
   check_nothrow(cudaStreamDestroy(stream), "destroying a stream");
 }
 
+TimedEvent::TimedEvent() {
+  cudaEvent_t event;
+  check(cudaEventCreate(&event), "creating an event");
+  handle_.reset(event);
+}
+
+void TimedEvent::record(const Stream& stream) const {
+  check(cudaEventRecord(handle_.get(), stream.get()), "cudaEventRecord");
+}
+
+double TimedEvent::ms_since(const TimedEvent& earlier) const {
+  float ms = 0;
+  check(cudaEventElapsedTime(&ms, earlier.handle_.get(), handle_.get()), "cudaEventElapsedTime");
+  return static_cast<double>(ms);
+}
+
+void TimedEvent::Destroy::operator()(cudaEvent_t event) const noexcept {
+  check_nothrow(cudaEventDestroy(event), "destroying an event");
+}
+
 }  // namespace zhgpt::cuda

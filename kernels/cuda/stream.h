@@ -33,4 +33,33 @@ class Stream {
   std::unique_ptr<CUstream_st, Destroy> handle_;
 };
 
+// While it lives, launches are written down in `ledger`.
+class LedgerScope {
+ public:
+  LedgerScope(Stream& stream, Ledger& ledger) : stream_(stream), before_(stream.ledger) {
+    stream.ledger = &ledger;
+  }
+  ~LedgerScope() { stream_.ledger = before_; }
+  LedgerScope(const LedgerScope&) = delete;
+  LedgerScope& operator=(const LedgerScope&) = delete;
+
+ private:
+  Stream& stream_;
+  Ledger* before_;
+};
+
+// A point of a stream and the time at which the device reached it.
+class TimedEvent {
+ public:
+  TimedEvent();  // throws DeviceError, as do the others
+  void record(const Stream& stream) const;
+  double ms_since(const TimedEvent& earlier) const;  // REQUIRES: the stream has reached both
+
+ private:
+  struct Destroy {
+    void operator()(cudaEvent_t event) const noexcept;
+  };
+  std::unique_ptr<CUevent_st, Destroy> handle_;
+};
+
 }  // namespace zhgpt::cuda

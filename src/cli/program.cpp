@@ -128,6 +128,7 @@ int parse_and_run(int argc, char** argv) {
   add_eval(app, action);
   add_inspect(app, action);
   add_doctor(app, action);
+  add_selftest(app, action);
   for (CLI::App* sub : app.get_subcommands({})) {
     translate_help(*sub);
     sub->allow_extras();

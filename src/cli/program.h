@@ -20,5 +20,6 @@ void add_sample(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
+void add_selftest(CLI::App& app, Action& action);
 
 }  // namespace zhgpt::cli

@@ -52,7 +52,8 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
 Process::Process(const Invocation& invocation) {
   std::vector<std::string> arguments = {ZHGPT_PROGRAM};
   arguments.insert(arguments.end(), invocation.arguments.begin(), invocation.arguments.end());
-  std::map<std::string, std::string> variables = {{"LC_ALL", "C.UTF-8"}, {"PATH", "/usr/bin:/bin"}};
+  std::map<std::string, std::string> variables = {
+      {"LC_ALL", "C.UTF-8"}, {"PATH", "/usr/bin:/bin"}, {"CUDA_VISIBLE_DEVICES", ""}};
   for (const auto& [name, value] : invocation.environment) variables[name] = value;
   std::vector<std::string> environment;
   for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);

@@ -17,7 +17,7 @@ namespace zhgpt::test {
 struct Invocation {
   std::vector<std::string> arguments = {};
   std::map<std::string, std::string> environment =
-      {};  // on top of LC_ALL=C.UTF-8 and a PATH; nothing is inherited
+      {};  // on top of LC_ALL=C.UTF-8, a PATH and no GPU; nothing is inherited
   std::string directory = ".";
   std::string stdin_text = {};
   bool stdin_is_open_pipe = false;  // never a byte and never an end, until the Process is gone

@@ -1,4 +1,4 @@
-// What tests of kernels on the host runtime share.
+// What tests of kernels share, on the host runtime and on a GPU.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -10,8 +10,10 @@
 
 #include "cuda/error.h"
 #include "cuda/stream.h"
-#include "simt/settings.h"
 #include "zhgpt/error.h"
+#ifdef ZHGPT_SIMT
+#include "simt/settings.h"
+#endif
 
 namespace zhgpt::test {
 
@@ -24,6 +26,7 @@ class DeviceArray {
   }
   explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) {
     cuda::check(cudaMemcpy(data_, values.data(), count_ * sizeof(T), cudaMemcpyHostToDevice), "uploading");
+    cuda::check(cudaDeviceSynchronize(), "uploading");  // other streams do not wait for the copy
   }
   DeviceArray(std::initializer_list<T> values) : DeviceArray(std::vector<T>(values)) {}
   DeviceArray(const DeviceArray&) = delete;
@@ -42,9 +45,11 @@ class DeviceArray {
   std::size_t count_;
 };
 
-// Runs `body` under every order of threads, blocks and streams that the runtime knows, and two random ones.
+// Runs `body` under every order of threads, blocks and streams that the runtime knows, and two random ones;
+// on a GPU, which takes its own, once.
 template <class Body>
 void for_each_seed(Body body) {
+#ifdef ZHGPT_SIMT
   const std::uint64_t before = simt::seed();
   for (std::uint64_t seed = 0; seed < 4; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -52,6 +57,9 @@ void for_each_seed(Body body) {
     body();
   }
   simt::set_seed(before);
+#else
+  body();
+#endif
 }
 
 }  // namespace zhgpt::test
