@@ -2,8 +2,8 @@
 // device's own code, which asks for scratch memory and launches as ever, but computes nothing.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
-#include <limits>
 #include <utility>
 
 #include "zhgpt/backend.h"
@@ -12,8 +12,14 @@ namespace zhgpt {
 
 class DryBackend : public Backend {
  public:
+  explicit DryBackend(std::int64_t memory_bytes) : memory_bytes_(memory_bytes) {}
+
   bool is_dry() const final { return true; }
-  std::int64_t free_memory_bytes() const final { return std::numeric_limits<std::int64_t>::max(); }
+  std::int64_t free_memory_bytes() const final {
+    std::int64_t left = memory_bytes_;
+    for (const MemoryUse& use : memory()) left -= use.bytes;
+    return std::max<std::int64_t>(0, left);
+  }
   void reserve(const std::function<void()>& operations) final { operations(); }
   void upload(void*, const void*, std::int64_t) final {}
   void download(void*, const void*, std::int64_t) final {}
@@ -26,7 +32,7 @@ class DryBackend : public Backend {
   std::unique_ptr<Readback> make_readback(std::int64_t bytes) final {
     return std::make_unique<DryReadback>(bytes);
   }
-  std::unique_ptr<Feed> make_feed(void*, std::int64_t) final { return nullptr; }  // there is always room
+  std::unique_ptr<Feed> make_feed(void*, std::int64_t) final { return nullptr; }
   Measured measure(const std::function<void()>&, const std::function<void()>&) final { return {}; }
 
  private:
@@ -48,6 +54,8 @@ class DryBackend : public Backend {
    private:
     std::vector<std::byte> bytes_;
   };
+
+  const std::int64_t memory_bytes_;
 };
 
 }  // namespace zhgpt

@@ -123,7 +123,8 @@ class Backend {
   // allocates nor moves anything between device and host.
   virtual std::unique_ptr<Recording> record(std::function<void()> operations) = 0;
   virtual std::unique_ptr<Readback> make_readback(std::int64_t bytes) = 0;
-  // device: device memory of Feed::kSlots * slot_bytes, slot after slot, that outlives the feed.
+  // device: device memory of Feed::kSlots * slot_bytes, slot after slot, that outlives the feed. nullptr on a
+  // dry backend.
   virtual std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) = 0;
 
   // What was put on the device since the last call, in order. Only a dry backend of a GPU writes it down.
@@ -197,8 +198,9 @@ struct CudaOptions {
 std::unique_ptr<Backend> make_backend(const std::string& device, int threads,
                                       const CudaOptions& options = {});
 
-// The same, dry. A CUDA device need not be there, but the build must have CUDA.
-std::unique_ptr<Backend> make_dry_backend(const std::string& device, int threads,
-                                          const CudaOptions& options = {});
+// The same, dry, with so much memory, which may be overdrawn. A CUDA device need not be there, but the build
+// must have CUDA.
+std::unique_ptr<Backend> make_dry_backend(const std::string& device, int threads, const CudaOptions& options,
+                                          std::int64_t memory_bytes);
 
 }  // namespace zhgpt

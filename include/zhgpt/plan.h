@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -20,10 +21,11 @@ struct RunPlan {
   std::vector<LaunchCost> launches;  // of one step, in order; empty for the CPU
 };
 
-// For the device, dtype and threads that `config` names and a training text of so many tokens. Throws
-// ConfigError, and DeviceError when this build has no code for the device or the run is larger than addresses
-// go.
-RunPlan plan_run(const Config& config, std::int64_t train_tokens);
+// For the device, dtype and threads that `config` names, so much memory, and a training text of so many
+// tokens, which stays on the host when it would take too much of that. Throws ConfigError, and DeviceError
+// when this build has no code for the device or the run is larger than addresses go.
+constexpr std::int64_t kUnlimited = std::numeric_limits<std::int64_t>::max();
+RunPlan plan_run(const Config& config, std::int64_t train_tokens, std::int64_t memory_bytes = kUnlimited);
 
 // A batch_size with which the run fits into so many bytes while one more does not; 0 when not even 1 fits.
 std::int64_t largest_batch(const Config& config, std::int64_t train_tokens, std::int64_t memory_bytes);

@@ -108,10 +108,10 @@ class Trainer {
   RunId run_id_{};
 };
 
-// What a run of this configuration lets a CUDA device do.
-CudaOptions cuda_options(const TrainConfig& config);
-// The backend that a run of this configuration asks for; throws as make_backend does.
+// The backend that a run of this configuration asks for, and the same, dry; throw as those of backend.h do. A
+// dry one counts our own attention in the place of cuDNN's.
 std::unique_ptr<Backend> make_backend(const TrainConfig& config);
+std::unique_ptr<Backend> make_dry_backend(const TrainConfig& config, std::int64_t memory_bytes);
 
 // Steps that a run of this configuration takes: the smallest of the limits given, 10 epochs when none is.
 std::int64_t planned_steps(const TrainConfig& config, const DataOrder& order);

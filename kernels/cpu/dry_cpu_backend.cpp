@@ -10,7 +10,7 @@ namespace {
 
 class DryCpuBackend final : public DryBackend {
  public:
-  explicit DryCpuBackend(int threads) : context_(threads, true) {}
+  DryCpuBackend(int threads, std::int64_t memory_bytes) : DryBackend(memory_bytes), context_(threads, true) {}
   std::string name() const override { return "cpu"; }
   bool computes_in(DType dtype) const override { return dtype == DType::f32 || dtype == DType::f64; }
 
@@ -41,8 +41,8 @@ class DryCpuBackend final : public DryBackend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_dry_cpu_backend(int threads) {
-  return std::make_unique<DryCpuBackend>(threads);
+std::unique_ptr<Backend> make_dry_cpu_backend(int threads, std::int64_t memory_bytes) {
+  return std::make_unique<DryCpuBackend>(threads, memory_bytes);
 }
 
 }  // namespace zhgpt

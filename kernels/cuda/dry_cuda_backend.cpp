@@ -7,8 +7,11 @@ namespace {
 
 class DryCudaBackend final : public DryBackend {
  public:
-  explicit DryCudaBackend(const CudaOptions& options)
-      : matmul_(cuda::make_matmul(options, true)), scratch_(stream_), context_{stream_, *matmul_, scratch_} {
+  DryCudaBackend(const CudaOptions& options, std::int64_t memory_bytes)
+      : DryBackend(memory_bytes),
+        matmul_(cuda::make_matmul(options, true)),
+        scratch_(stream_),
+        context_{stream_, *matmul_, scratch_} {
     stream_.ledger = &ledger_;
   }
 
@@ -59,8 +62,8 @@ class DryCudaBackend final : public DryBackend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_dry_cuda_backend(const CudaOptions& options) {
-  return std::make_unique<DryCudaBackend>(options);
+std::unique_ptr<Backend> make_dry_cuda_backend(const CudaOptions& options, std::int64_t memory_bytes) {
+  return std::make_unique<DryCudaBackend>(options, memory_bytes);
 }
 
 }  // namespace zhgpt

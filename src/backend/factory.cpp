@@ -74,9 +74,11 @@ std::unique_ptr<Backend> make_backend(const std::string& device, int threads, co
   return choice.ordinal < 0 ? make_cpu_backend(choice.threads) : make_cuda_backend(choice.ordinal, options);
 }
 
-std::unique_ptr<Backend> make_dry_backend(const std::string& device, int threads, const CudaOptions& options) {
+std::unique_ptr<Backend> make_dry_backend(const std::string& device, int threads, const CudaOptions& options,
+                                          std::int64_t memory_bytes) {
   const Choice choice(device, threads);
-  return choice.ordinal < 0 ? make_dry_cpu_backend(choice.threads) : make_dry_cuda_backend(options);
+  return choice.ordinal < 0 ? make_dry_cpu_backend(choice.threads, memory_bytes)
+                            : make_dry_cuda_backend(options, memory_bytes);
 }
 
 }  // namespace zhgpt

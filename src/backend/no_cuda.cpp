@@ -13,7 +13,7 @@ std::unique_ptr<Backend> make_cuda_backend(int ordinal, const CudaOptions&) {
   throw DeviceError(tr(Msg::no_cuda_in_this_build, "cuda:" + std::to_string(ordinal)));
 }
 
-std::unique_ptr<Backend> make_dry_cuda_backend(const CudaOptions&) {
+std::unique_ptr<Backend> make_dry_cuda_backend(const CudaOptions&, std::int64_t) {
   throw DeviceError(tr(Msg::no_cuda_in_this_build, "cuda"));
 }
 

@@ -206,8 +206,9 @@ void print_json(const RunPlan& plan, const Config& config, const Place& place, s
 int plan(const PlanArguments& arguments) {
   Config config = arguments.config.resolve();
   const std::int64_t tokens = training_tokens(arguments, config);
-  const RunPlan plan = plan_run(config, tokens);
-  const Place place = place_of(arguments, config, !plan.launches.empty());
+  const bool is_gpu = !plan_run(config, tokens).launches.empty();
+  const Place place = place_of(arguments, config, is_gpu);
+  const RunPlan plan = plan_run(config, tokens, place.memory_bytes);
   const std::int64_t batch = largest_batch(config, tokens, place.memory_bytes);
   (arguments.json ? print_json : print_text)(plan, config, place, batch);
   return 0;

@@ -6,9 +6,8 @@
 
 namespace zhgpt {
 
-RunPlan plan_run(const Config& config, std::int64_t train_tokens) {
-  const auto backend = make_dry_backend(config.train.device, static_cast<int>(config.train.threads),
-                                        cuda_options(config.train));
+RunPlan plan_run(const Config& config, std::int64_t train_tokens, std::int64_t memory_bytes) {
+  const auto backend = make_dry_backend(config.train, memory_bytes);
   Dataset dataset;  // its length is what counts
   dataset.train.dtype = token_dtype(config.model.vocab_size);
   dataset.train.count = train_tokens;
@@ -30,7 +29,7 @@ std::int64_t largest_batch(const Config& config, std::int64_t train_tokens, std:
     Config with_batch = config;
     with_batch.train.batch_size = batch;
     try {
-      return plan_run(with_batch, train_tokens).memory_bytes <= memory_bytes;
+      return plan_run(with_batch, train_tokens, memory_bytes).memory_bytes <= memory_bytes;
     } catch (const OutOfMemory&) {  // more than addresses go
       return false;
     }
@@ -68,7 +67,7 @@ std::unique_ptr<Trainer> make_trainer(Backend& backend, const Config& config, Da
                 : std::make_unique<Trainer>(backend, config, dataset);
   } catch (const OutOfMemory& error) {
     const std::int64_t free_bytes = memory_for_a_run(backend), tokens = dataset.train.count,
-                       whole = plan_run(config, tokens).memory_bytes;
+                       whole = plan_run(config, tokens, free_bytes).memory_bytes;
     throw DeviceError(tr(Msg::run_does_not_fit, backend.name(), error.wanted().what, error.wanted().bytes,
                          whole, free_bytes,
                          from ? tr(Msg::batch_is_the_runs) : advice(config, tokens, whole, free_bytes)));

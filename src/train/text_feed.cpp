@@ -19,7 +19,7 @@ TextFeed::TextFeed(Backend& backend, TokenArray& text, const DataOrder& order, s
 }
 
 void TextFeed::prepare(std::int64_t step) {
-  if (is_on_device()) return;
+  if (!feed_) return;
   const std::int64_t token_bytes = dtype_bytes(text_.dtype),
                      row_bytes = (order_.block_size + 1) * token_bytes;
   const std::int64_t slot = step % Feed::kSlots;

@@ -17,7 +17,7 @@ class TextFeed {
   // `text` outlives it.
   TextFeed(Backend& backend, TokenArray& text, const DataOrder& order, std::int64_t samples_per_step);
 
-  bool is_on_device() const { return feed_ == nullptr; }
+  bool is_on_device() const { return tokens_.rank == 1; }
   const Tensor& tokens() const { return tokens_; }  // (n_tokens), or (samples of kSlots steps, T + 1)
   // Before `step` is run. REQUIRES: steps follow each other by one.
   void prepare(std::int64_t step);
@@ -28,7 +28,7 @@ class TextFeed {
   std::int64_t samples_per_step_;
   Buffer buffer_;
   Tensor tokens_;
-  std::unique_ptr<Feed> feed_;
+  std::unique_ptr<Feed> feed_;  // where the text is not on the device
 };
 
 }  // namespace zhgpt

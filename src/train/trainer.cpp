@@ -30,6 +30,19 @@ DType training_dtype(const Backend& backend, const std::string& dtype) {
   return DType::bf16;
 }
 
+CudaOptions options_of(const TrainConfig& config) {
+  return {.tf32 = config.dtype == "tf32",
+          .cudnn_attention = config.attention == "cudnn",
+          .deterministic = config.deterministic};
+}
+
+std::unique_ptr<Backend> checked(std::unique_ptr<Backend> backend, const TrainConfig& config) {
+  if (config.attention == "cudnn" && training_dtype(*backend, config.dtype) != DType::bf16) {
+    throw ConfigError(tr(Msg::cudnn_needs_bf16, backend->name(), config.dtype));
+  }
+  return backend;
+}
+
 Gpt::Recompute recompute_of(const std::string& name) {
   if (name == "none") return Gpt::Recompute::none;
   return name == "gelu" ? Gpt::Recompute::gelu : Gpt::Recompute::block;
@@ -37,19 +50,14 @@ Gpt::Recompute recompute_of(const std::string& name) {
 
 }  // namespace
 
-CudaOptions cuda_options(const TrainConfig& config) {
-  return {.tf32 = config.dtype == "tf32",
-          .cudnn_attention = config.attention == "cudnn",
-          .deterministic = config.deterministic};
+std::unique_ptr<Backend> make_backend(const TrainConfig& config) {
+  return checked(make_backend(config.device, static_cast<int>(config.threads), options_of(config)), config);
 }
 
-std::unique_ptr<Backend> make_backend(const TrainConfig& config) {
-  const CudaOptions options = cuda_options(config);
-  auto backend = make_backend(config.device, static_cast<int>(config.threads), options);
-  if (options.cudnn_attention && training_dtype(*backend, config.dtype) != DType::bf16) {
-    throw ConfigError(tr(Msg::cudnn_needs_bf16, backend->name(), config.dtype));
-  }
-  return backend;
+std::unique_ptr<Backend> make_dry_backend(const TrainConfig& config, std::int64_t memory_bytes) {
+  return checked(
+      make_dry_backend(config.device, static_cast<int>(config.threads), options_of(config), memory_bytes),
+      config);
 }
 
 std::int64_t planned_steps(const TrainConfig& config, const DataOrder& order) {

@@ -175,6 +175,10 @@ TEST_P(OnCuda, ACheckpointGoesOnOnTheCpuAndBack) {
   EXPECT_NEAR(back->state().loss, stays->state().loss, is_bf16() ? 2e-2 : 1e-4);
 }
 
+#ifdef ZHGPT_SIMT
+constexpr std::int64_t kDeviceBytes = std::int64_t{2} << 30;
+#endif
+
 // Leaves so many bytes on the device for as long as it lives.
 class LittleMemory {
  public:
@@ -186,7 +190,7 @@ class LittleMemory {
   LittleMemory(const LittleMemory&) = delete;
   LittleMemory& operator=(const LittleMemory&) = delete;
   ~LittleMemory() {
-    simt::set_device_memory_limit(std::size_t{2} << 30);
+    simt::set_device_memory_limit(kDeviceBytes);
   }
 #else
   static constexpr std::int64_t kMiB = 384;  // libraries have their own there
@@ -252,8 +256,6 @@ TEST_P(OnCuda, CudnnIsRefusedWhereItIsNot) {
   EXPECT_THROW(make_backend(wants.train), ConfigError);
 }
 
-constexpr std::int64_t kDeviceBytes = std::int64_t{2} << 30;
-
 TEST_P(OnCuda, APlanIsWhatIsTaken) {
   const std::int64_t planned = plan_run(config(), 900).memory_bytes;
   TrainerKit kit(config(), device_text());
@@ -286,7 +288,7 @@ TEST_P(OnCuda, TheLargestBatchFitsAndOneMoreSaysSo) {
   } catch (const DeviceError& error) {
     const std::string text = error.what();
     for (const std::string& part :
-         {std::string("no room for "), to_text(plan_run(one_more, 900).memory_bytes), to_text(little),
+         {std::string("no room for "), to_text(plan_run(one_more, 900, little).memory_bytes), to_text(little),
           "--batch-size " + to_text(fits.train.batch_size)}) {
       EXPECT_NE(text.find(part), std::string::npos) << text;
     }

@@ -116,7 +116,7 @@ class PlanOnCuda : public ::testing::TestWithParam<const char*> {
   void SetUp() override {
     config_.train.dtype = GetParam();
     try {
-      make_dry_backend("cuda", 1);
+      make_dry_backend("cuda", 1, {}, 0);
     } catch (const DeviceError& error) {
       GTEST_SKIP() << error.what();
     }
