@@ -103,7 +103,7 @@ int selftest(const SelftestArguments& arguments) {
   if (!arguments.json) print_row(split(tr(Msg::selftest_header)));
   for (const std::string& dtype : dtypes) {
     const Precision precision = precision_of(dtype);
-    const auto device = make_backend(arguments.device, 0, precision.tf32);
+    const auto device = make_backend(arguments.device, 0, {.tf32 = precision.tf32});
     out["device"] = device->name();
     if (!device->computes_in(precision.dtype)) {
       if (arguments.dtype.empty()) continue;
