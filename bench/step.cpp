@@ -181,7 +181,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   const TrainConfig& train = arguments.config.train;
-  const auto backend = make_backend(train.device, arguments.threads, train.dtype == "tf32");
+  const auto backend = make_backend(train.device, arguments.threads, cuda_options(train));
   if (arguments.sample) {
     measure_sampling(*backend, arguments);
   } else {

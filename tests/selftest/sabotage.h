@@ -21,6 +21,8 @@ class Saboteur final : public Backend {
 
   std::string name() const override { return cpu_->name(); }
   bool computes_in(DType dtype) const override { return cpu_->computes_in(dtype); }
+  std::int64_t free_memory_bytes() const override { return cpu_->free_memory_bytes(); }
+  void reserve(const std::function<void()>& run) override { cpu_->reserve(run); }
   void upload(void* to, const void* from, std::int64_t bytes) override { cpu_->upload(to, from, bytes); }
   void download(void* to, const void* from, std::int64_t bytes) override { cpu_->download(to, from, bytes); }
   void copy(void* to, const void* from, std::int64_t bytes) override { cpu_->copy(to, from, bytes); }
@@ -33,6 +35,9 @@ class Saboteur final : public Backend {
     return cpu_->record(std::move(run));
   }
   std::unique_ptr<Readback> make_readback(std::int64_t bytes) override { return cpu_->make_readback(bytes); }
+  std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) override {
+    return cpu_->make_feed(device, slot_bytes);
+  }
 
  private:
   void* allocate_bytes(std::int64_t bytes) override {
@@ -42,6 +47,7 @@ class Saboteur final : public Backend {
     return data;
   }
   void free_bytes(void* data) noexcept override { buffers_.erase(data); }
+  std::vector<MemoryUse> working_memory() const override { return {}; }
 
   // The last number of the output that comes first; of operations on the state, what they set.
   template <class Op>
