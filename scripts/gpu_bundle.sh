@@ -15,6 +15,7 @@ rm -rf "$dir"
 mkdir -p "$dir/debs"
 (cd "$dir/debs" && apt-get -q download "${packages[@]}" 2>../log) || { tail -n 20 "$dir/log" >&2; exit 1; }
 for package in "$dir"/debs/*.deb; do dpkg-deb -x "$package" "$dir"; done
+[ ! -d .deps/include ] || cp -r .deps/include "$dir/usr/"  # cuDNN's frontend
 rm -rf "$dir/debs" "$dir/log" "$dir/usr/share/doc" "$dir/usr/share/man"
 
 libraries=$(dirname "$(find "$dir/usr/lib" -name libgtest.a)")
