@@ -72,7 +72,6 @@ double ms_since(Clock::time_point from) {
 
 struct Arguments {
   Config config;
-  int threads = 0;
   double seconds = 0;
   bool sample = false;
   std::string checkpoint;
@@ -90,7 +89,7 @@ bool parse(int argc, char** argv, Arguments& a) {
   a.config.train.max_iters = 1000000;
   a.config.train.device = "cpu";
   a.config.train.dtype = "fp32";
-  a.threads = static_cast<int>(number(7));
+  a.config.train.threads = number(7);
   a.seconds = parse_real(argv[8], "SECONDS");
   for (int i = 9; i < argc; ++i) {
     const std::string flag = argv[i];
@@ -180,8 +179,7 @@ int main(int argc, char** argv) {
                  "[--dtype T] [--sample] [--checkpoint FILE]\n");
     return 2;
   }
-  const TrainConfig& train = arguments.config.train;
-  const auto backend = make_backend(train.device, arguments.threads, cuda_options(train));
+  const auto backend = make_backend(arguments.config.train);
   if (arguments.sample) {
     measure_sampling(*backend, arguments);
   } else {

@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/install_deps.sh libgtest-dev
 bash scripts/build.sh all
-ctest --test-dir build --output-on-failure -j "$(nproc)"
+ctest --no-tests=error --test-dir build --output-on-failure -j "$(nproc)"

@@ -40,8 +40,6 @@ struct Sizes {
 // What a thread needs for one block of queries against up to T keys.
 template <class Real>
 struct Workspace {
-  std::int64_t T, HS;
-
   static std::int64_t size(std::int64_t T, std::int64_t HS) { return 2 * kQueries * T + packed(T, HS); }
   static std::int64_t packed(std::int64_t T, std::int64_t HS) {
     return std::max({PackedMatrix<Real>::size(HS, T), PackedMatrix<Real>::size(T, HS),
@@ -50,7 +48,7 @@ struct Workspace {
   // The packed operand comes first: a product also fetches what lies behind it, which must not be another
   // thread's.
   Workspace(Real* memory, std::int64_t T, std::int64_t HS)
-      : T(T), HS(HS), scores(memory + packed(T, HS)), dscores(scores + kQueries * T), packed_(memory) {}
+      : scores(memory + packed(T, HS)), dscores(scores + kQueries * T), packed_(memory) {}
 
   // c (m, n) = or += a (m, k) . b (k, n)
   void product(std::int64_t m, std::int64_t n, std::int64_t k, Operand<Real> a, Operand<Real> b, Real* c,

@@ -37,7 +37,7 @@ const Promise kPromises[] = {
     {"dropout_backward_kernel<.*, [48]>", true, true},
     {"embedding_forward_kernel<.*, [48]>", true, true},
     {"epilogue_kernel<.*, [48]>", true, true},
-    {"gather_batch_kernel<.*, 4>", false, true},
+    {"gather_batch_kernel<.*, 4, .*>", false, true},
     {"join_runs_kernel<[48]>", true, true},
     {"layernorm_(forward|backward)_kernel<.*>", true, true, 2},  // and mean and rstd
     {"layernorm_(forward|backward|columns)_any_kernel<.*, [48]>", true, true, 2},

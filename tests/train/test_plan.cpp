@@ -105,7 +105,7 @@ TEST(PlanOnCpu, ARunThatDoesNotFitSaysWhatWould) {
   } catch (const DeviceError& error) {
     const std::string text = error.what();
     EXPECT_NE(text.find("no room for activations"), std::string::npos) << text;
-    EXPECT_NE(text.find(to_text(plan_run(config, 900).memory_bytes)), std::string::npos) << text;
+    EXPECT_NE(text.find(to_text(plan_run(config, 900, 0).memory_bytes)), std::string::npos) << text;
     EXPECT_NE(text.find("--batch-size "), std::string::npos) << text;
   }
   EXPECT_TRUE(backend->memory().empty());
