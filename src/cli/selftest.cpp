@@ -100,7 +100,6 @@ int selftest(const SelftestArguments& arguments) {
   Json out{{"program", ZHGPT_VERSION}, {"ceilings", Json::object()}, {"lines", Json::array()}};
   std::string wrong;
   int lines = 0, wrong_lines = 0;
-  if (!arguments.json) print_row(split(tr(Msg::selftest_header)));
   for (const std::string& dtype : dtypes) {
     const Precision precision = precision_of(dtype);
     const auto device = make_backend(arguments.device, 0, {.tf32 = precision.tf32});
@@ -117,6 +116,7 @@ int selftest(const SelftestArguments& arguments) {
                       fixed(ceilings.flops_per_s * 1e-12, 1))
                 << "\n";
     }
+    if (!arguments.json && lines == 0) print_row(split(tr(Msg::selftest_header)));
     const auto report = [&](const SelftestLine& line) {
       ++lines;
       if (!line.ok) {
