@@ -41,11 +41,14 @@ void require_tensors(const Checkpoint& from, const ParameterTable& table,
   const auto is_allowed = [&](DType dtype) {
     return precision == Precision::any ? is_real(dtype) : dtype == DType::f32;
   };
+  const auto count = [&](SectionKind kind) {
+    return std::ranges::count(from.tensors(), kind, &TensorInfo::kind);
+  };
   for (SectionKind kind : kinds) {
-    std::size_t present = 0;
-    for (const TensorInfo& info : from.tensors()) present += info.kind == kind;
-    if (present == 0 && kind != SectionKind::parameter)
+    if (kind != SectionKind::parameter && count(kind) == 0)
       throw CheckpointError(tr(Msg::no_optimizer_state, from.path()));
+  }
+  for (SectionKind kind : kinds) {
     for (const ParameterSpec& spec : table.specs()) {
       const auto it = std::find_if(from.tensors().begin(), from.tensors().end(), [&](const TensorInfo& info) {
         return info.kind == kind && info.name == spec.name;
@@ -57,6 +60,7 @@ void require_tensors(const Checkpoint& from, const ParameterTable& table,
                                  "f32" + shape_text(spec.shape)));
       }
     }
+    const auto present = static_cast<std::size_t>(count(kind));
     if (present != table.specs().size()) {
       throw CheckpointError(tr(Msg::tensors_unexpected, from.path(), present, table.specs().size()));
     }
