@@ -1,5 +1,6 @@
 // What a directory of checkpoints is taken for: the list, the way back, and what may be removed.
 #include <algorithm>
+#include <cmath>
 
 #include "train/fixture.h"
 #include "train/state_transfer.h"
