@@ -1,9 +1,11 @@
 #include "cli/ckpt.h"
 
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 
 #include "cli/console.h"
+#include "cli/loaded_model.h"
 
 namespace zhgpt::cli {
 
@@ -47,6 +49,16 @@ std::string loss_text(double loss) {
 
 std::string size_text(std::int64_t bytes) {
   return fixed(static_cast<double>(bytes) / 1e6, 2) + " MB";
+}
+
+std::string characters_text(const std::vector<std::int32_t>& code_points) {
+  constexpr std::size_t kMostShown = 40;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(code_points.size(), kMostShown); ++i) {
+    const std::int32_t c = code_points[i];
+    text += c == '\n' ? "\\n" : c == '\t' ? "\\t" : c < 0 ? "?" : to_utf8(static_cast<char32_t>(c));
+  }
+  return code_points.size() > kMostShown ? text + "…" : text;
 }
 
 std::string joined(const std::vector<std::string>& words, const char* separator) {

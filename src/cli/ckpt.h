@@ -27,6 +27,7 @@ void print(const Json& json);  // on standard output
 
 std::string loss_text(double loss);         // "–" for one that is not known
 std::string size_text(std::int64_t bytes);  // "12.34 MB"
+std::string characters_text(const std::vector<std::int32_t>& code_points);  // of many only the first
 std::string joined(const std::vector<std::string>& words, const char* separator);
 
 }  // namespace zhgpt::cli

@@ -1,14 +1,14 @@
-// zhgpt ckpt diff A B [--json]: what differs between two checkpoints.
+// zhgpt ckpt diff DIR|FILE DIR|FILE [--json]: what differs between two checkpoints.
 #include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <memory>
 
 #include "cli/ckpt.h"
-#include "cli/loaded_model.h"
 #include "cli/table.h"
 #include "zhgpt/checkpoint_diff.h"
 #include "zhgpt/error.h"
+#include "zhgpt/training_run.h"
 
 namespace zhgpt::cli {
 namespace {
@@ -40,12 +40,6 @@ const char* change_name(Change change) {
 const char* kind_prefix(SectionKind kind) {
   if (kind == SectionKind::adam_m) return "adam_m ";
   return kind == SectionKind::adam_v ? "adam_v " : "";
-}
-
-std::string characters(const std::vector<std::int32_t>& code_points) {
-  std::string text;
-  for (const std::int32_t c : code_points) text += c < 0 ? "?" : to_utf8(static_cast<char32_t>(c));
-  return text;
 }
 
 Json to_json(const std::vector<RecordDiff>& records) {
@@ -88,7 +82,7 @@ void print_vocabulary(const CheckpointDiff& diff) {
   if (diff.added.empty() && diff.removed.empty() && diff.moved.empty()) return;
   std::cout << tr(Msg::diff_section_vocab) << "\n";
   const auto line = [](Msg message, const std::vector<std::int32_t>& some) {
-    if (!some.empty()) std::cout << "  " << tr(message, some.size(), characters(some)) << "\n";
+    if (!some.empty()) std::cout << "  " << tr(message, some.size(), characters_text(some)) << "\n";
   };
   line(Msg::diff_added, diff.added);
   line(Msg::diff_removed, diff.removed);
@@ -129,7 +123,8 @@ void print_tensors(const std::vector<TensorDiff>& tensors) {
 
 int diff(const DiffArguments& arguments) {
   if (arguments.paths.size() != 2) throw ConfigError(tr(Msg::diff_needs_two));
-  const Checkpoint a = Checkpoint::open(arguments.paths[0]), b = Checkpoint::open(arguments.paths[1]);
+  const Checkpoint a = open_run_checkpoint(arguments.paths[0], "last"),
+                   b = open_run_checkpoint(arguments.paths[1], "last");
   const CheckpointDiff found = compare_checkpoints(a, b);
   if (arguments.json) {
     print(to_json(found));
@@ -151,7 +146,7 @@ int diff(const DiffArguments& arguments) {
 void add_ckpt_diff(CLI::App& ckpt, Action& action) {
   auto a = std::make_shared<DiffArguments>();
   CLI::App* verb = ckpt.add_subcommand("diff", tr(Msg::help_ckpt_diff));
-  verb->add_option("FILES", a->paths, tr(Msg::help_ckpt_two_files))->type_name("");
+  verb->add_option("DIR|FILE", a->paths, tr(Msg::help_ckpt_two_files))->type_name("");
   verb->add_flag("--json", a->json, tr(Msg::help_json))->group(tr(Msg::group_general));
   verb->callback([a, &action] { action = [a] { return diff(*a); }; });
 }

@@ -4,7 +4,6 @@
 #include <memory>
 
 #include "cli/ckpt.h"
-#include "cli/loaded_model.h"
 #include "train/extend_vocabulary.h"
 #include "zhgpt/atomic_file.h"
 #include "zhgpt/dataset.h"
@@ -23,16 +22,6 @@ struct ExtendArguments {
   bool overwrite = false;
 };
 
-constexpr std::size_t kMostShown = 40;
-
-std::string shown(const std::vector<std::int32_t>& added) {
-  std::string text;
-  for (std::size_t i = 0; i < std::min(added.size(), kMostShown); ++i) {
-    text += to_utf8(static_cast<char32_t>(added[i]));
-  }
-  return added.size() > kMostShown ? text + "…" : text;
-}
-
 int extend(const ExtendArguments& arguments) {
   if (arguments.path.empty()) throw ConfigError(tr(Msg::no_run_given, "ckpt extend"));
   if (arguments.corpus.empty()) throw ConfigError(tr(Msg::no_corpus_given));
@@ -49,7 +38,7 @@ int extend(const ExtendArguments& arguments) {
   if (!fs::exists(directory)) prepare_directory(directory);
   save_checkpoint(arguments.output, extend_vocabulary(checkpoint, added), arguments.overwrite);
   std::cout << tr(Msg::extended, arguments.output, vocab.size(), vocab.size() + std::ssize(added),
-                  shown(added))
+                  characters_text(added))
             << "\n"
             << tr(Msg::extended_next, arguments.output, joined(arguments.corpus, " ")) << "\n";
   return 0;
