@@ -31,9 +31,9 @@ struct CheckpointEntry {
   bool is_whole() const { return damage.empty(); }
 };
 
-// Every checkpoint file in the directory and below it, also those set aside as NAME.bin.old, by step, those
-// of one step by name. Links are not followed, hidden names not looked at. Throws IoError when there is no
-// such directory.
+// Every checkpoint file in the directory and below it, of all formats by their extensions (.json only when it
+// says that it is one) and those set aside as NAME.bin.old; by step, those of one step by name. Links are not
+// followed, hidden names not looked at. Throws IoError when there is no such directory.
 std::vector<CheckpointEntry> list_checkpoints(const std::string& directory);
 
 // From `entries[from]` back to its parent, the parent's parent and so on, as far as they are among the

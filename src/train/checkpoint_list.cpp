@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <regex>
 #include <set>
 #include <tuple>
 
 #include "train/run_directory.h"
 #include "train/state_transfer.h"
 #include "zhgpt/error.h"
+#include "zhgpt/formats.h"
 #include "zhgpt/messages.h"
 
 namespace zhgpt {
@@ -21,9 +24,20 @@ bool is_set_aside(std::string_view name) {
   return name.ends_with(".bin.old");
 }
 
+// Of the many things that are kept in JSON, whether this is a checkpoint: it says so at its beginning.
+bool is_json_checkpoint(const fs::path& path) {
+  std::string head(4096, '\0');
+  std::ifstream in(path, std::ios::binary);
+  in.read(head.data(), std::ssize(head));
+  head.resize(static_cast<std::size_t>(in.gcount()));
+  static const std::regex says_so("\"format\"\\s*:\\s*\"zhgpt\"");
+  return std::regex_search(head, says_so);
+}
+
 bool may_be_checkpoint(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return name.ends_with(".bin") || is_set_aside(name);
+  const auto format = format_of_path(path.string());
+  if (format == Format::json) return is_json_checkpoint(path);
+  return format || is_set_aside(path.string());
 }
 
 // Quoted text of a record, or "" when it is not there.

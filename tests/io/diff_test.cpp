@@ -73,6 +73,14 @@ TEST_F(Diff, EqualStatesAreEqual) {
   EXPECT_TRUE(compare_checkpoints(a, b).equal());
 }
 
+// S5-4: the same state, whatever it is kept in
+TEST_F(Diff, FormatsOfOneStateAreEqual) {
+  const Checkpoint a = save("a.bin", sample_snapshot());
+  for (const char* name : {"b.json", "b.mpk", "b.safetensors"}) {
+    EXPECT_TRUE(compare_checkpoints(a, save(name, sample_snapshot())).equal()) << name;
+  }
+}
+
 TEST_F(Diff, EachPartOfTheStateCounts) {
   const Checkpoint a = save("a.bin", sample_snapshot());
   int n = 0;

@@ -53,16 +53,23 @@ TEST_F(List, HoldsEveryCheckpointBelowByStep) {
   damage("broken.bin");
   write_text_file(file("latest"), "epoch_000001.bin\n");
   write_text_file(file("best"), "epoch_000001.bin\n");
-  write_text_file(file("vocab.json"), "{}");
+  for (const char* name : {"copy.json", "copy.mpk", "copy.safetensors"}) {
+    save_checkpoint(file(name), snapshot_of(Checkpoint::open(file("epoch_000001.bin"))));
+  }
+  write_text_file(file("vocab.json"), "{\"format\": \"zhgpt-vocab\"}");
+  write_text_file(file("epoch_000001.json"), "{\"format\": \"zhgpt-summary\", \"step\": 3}");
+  write_text_file(file("other.json"), "{}");
   write_text_file(file(".hidden.bin"), "x");
   fs::create_symlink(file("epoch_000001.bin"), file("link.bin"));
 
   const auto entries = list_checkpoints(path());
   std::vector<std::string> names;
   for (const CheckpointEntry& e : entries) names.push_back(e.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"step_00000001.bin", "versions/初版.bin", "epoch_000001.bin",
+  EXPECT_EQ(names, (std::vector<std::string>{"step_00000001.bin", "versions/初版.bin", "copy.json",
+                                             "copy.mpk", "copy.safetensors", "epoch_000001.bin",
                                              "step_00000003.bin.old", "broken.bin"}));
-  const CheckpointEntry& e = entries[2];
+  for (const std::size_t i : {2, 3, 4}) EXPECT_EQ(entries[i].state_hash, entries[5].state_hash) << i;
+  const CheckpointEntry& e = entries[5];
   EXPECT_TRUE(e.is_whole());
   EXPECT_EQ(e.step, 3);
   EXPECT_EQ(e.val_loss, 4.5);
@@ -73,9 +80,9 @@ TEST_F(List, HoldsEveryCheckpointBelowByStep) {
   EXPECT_EQ(e.command, "zhgpt train 诗.txt");
   EXPECT_EQ(e.pointers, (std::vector<std::string>{"latest", "best"}));
   EXPECT_TRUE(std::isnan(entries[0].val_loss)) << "it was not evaluated at this step";
-  EXPECT_FALSE(entries[4].is_whole());
-  EXPECT_EQ(entries[4].step, 4) << "its header is whole";
-  EXPECT_NE(entries[4].damage.find("broken.bin"), std::string::npos);
+  EXPECT_FALSE(entries[7].is_whole());
+  EXPECT_EQ(entries[7].step, 4) << "its header is whole";
+  EXPECT_NE(entries[7].damage.find("broken.bin"), std::string::npos);
   EXPECT_THROW(list_checkpoints(file("nowhere")), IoError);
 }
 
