@@ -139,7 +139,7 @@ class CheckpointWriter {
     for_each_chunk(section.source, section.bytes, buffer_, [&](std::span<const std::byte> chunk, std::uint32_t i) {
       if (const auto at = first_not_finite(info.dtype, chunk)) {
         const std::int64_t element = *at + i * (format::kChunkBytes / dtype_bytes(info.dtype));
-        throw CheckpointError(tr(Msg::ck_save_not_finite, path_, info.name, element));
+        throw NotFiniteError(tr(Msg::ck_save_not_finite, path_, info.name, element));
       }
       section.chunk_hashes.push_back(chunk_hash(chunk, index, i));
       file.write(chunk);
