@@ -12,6 +12,7 @@ namespace zhgpt {
 namespace {
 
 constexpr std::int64_t kFewestStepsBetweenEpochs = 50;
+constexpr std::int64_t kMostSkippedBatches = std::int64_t{1} << 40;  // that a file is believed
 constexpr std::int64_t kRates = 4096;  // learning rates that are on the device at a time
 
 DataOrder order_of(const Config& config, const Dataset& dataset) {
@@ -311,6 +312,9 @@ void Trainer::restore(const Checkpoint& from) {
   s.skipped = p.get_integer("skipped");
   s.skipped_in_a_row = p.get_integer("skipped_in_a_row");
   if (p.has("skipped_batches")) s.skipped_batches = p.get_integer("skipped_batches");  // none in older files
+  if (s.skipped_batches < 0 || s.skipped_batches > kMostSkippedBatches) {
+    throw ConfigError(tr(Msg::out_of_range, "skipped_batches", s.skipped_batches, 0, kMostSkippedBatches));
+  }
   s.seed = order_.seed;
   s.loss = static_cast<float>(p.get_real("train_loss"));
   evaluations_.best_val_loss = p.get_real("best_val_loss");

@@ -14,14 +14,19 @@ namespace zhgpt::test {
 
 // Hooks into every step; those not set do nothing.
 struct Poison {
-  std::function<void(StepState&)> loss;                  // once it has been summed
-  std::function<void(const StepState&, Tensor)> grads;   // whole, before their norm is taken
-  std::function<void(const StepState&, Tensor)> params;  // after their update
+  std::function<void(StepState&)> loss = {};                  // once it has been summed
+  std::function<void(const StepState&, Tensor)> grads = {};   // whole, before their norm is taken
+  std::function<void(const StepState&, Tensor)> params = {};  // after their update
+  std::function<std::int64_t(std::int64_t)> batch = {};       // that is taken instead of this one
 };
 
 class Poisoner final : public ForwardingBackend {
  public:
   explicit Poisoner(std::unique_ptr<Backend> cpu) : ForwardingBackend(std::move(cpu)) {}
+  std::int64_t free_memory_bytes() const override {
+    return text_stays_on_host ? 0 : ForwardingBackend::free_memory_bytes();
+  }
+  bool text_stays_on_host = false;  // in trainers made from now on
   // From now on; until then a trainer may be made.
   void arm(Poison poison) {
     poison_ = std::move(poison);
@@ -30,11 +35,17 @@ class Poisoner final : public ForwardingBackend {
   const std::vector<std::int64_t>& batches() const { return batches_; }  // that the steps took, in order
 
  private:
+  void gather(GatherBatch op) {
+    if (op.micro_step == 0) batches_.push_back(op.state->batch());
+    StepState state = *op.state;
+    if (poison_.batch) state.skipped_batches += poison_.batch(state.batch()) - state.batch();
+    op.state = &state;
+    cpu().run(op);
+  }
   template <class Op>
   void with_poison(const Op& op) {
-    if constexpr (std::is_same_v<Op, GatherBatch>) {
-      if (op.micro_step == 0) batches_.push_back(op.state->batch());
-    } else if constexpr (std::is_same_v<Op, GlobalNorm>) {
+    if constexpr (std::is_same_v<Op, GatherBatch>) return gather(op);
+    if constexpr (std::is_same_v<Op, GlobalNorm>) {
       if (poison_.grads) poison_.grads(*op.state, op.grads);
     }
     cpu().run(op);
@@ -61,8 +72,10 @@ struct PoisonedKit {
   Dataset dataset;
   std::unique_ptr<Trainer> trainer;
 
-  PoisonedKit(const Config& config, Dataset data, Poison poison, const Checkpoint* from = nullptr)
+  PoisonedKit(const Config& config, Dataset data, Poison poison, const Checkpoint* from = nullptr,
+              bool text_stays_on_host = false)
       : backend(make_backend("cpu", 1)), dataset(std::move(data)) {
+    backend.text_stays_on_host = text_stays_on_host;
     trainer = from ? std::make_unique<Trainer>(backend, config, dataset, *from)
                    : std::make_unique<Trainer>(backend, config, dataset);
     backend.arm(std::move(poison));

@@ -152,11 +152,11 @@ class Poisoned : public ::testing::Test {
   // Trains in `directory` with a poison, stopped after so many reports and gone on with in a new process, so
   // to speak, for each entry of `stops`; to the end, or to the exception.
   void run(const std::string& directory, const Config& config, const Poison& poison,
-           const std::vector<std::int64_t>& stops = {}) {
+           const std::vector<std::int64_t>& stops = {}, bool text_stays_on_host = false) {
     fs::create_directory(directory);
     std::optional<Checkpoint> from;
     for (std::size_t part = 0; part <= stops.size(); ++part) {
-      kit_.emplace(config, text(), poison, from ? &*from : nullptr);
+      kit_.emplace(config, text(), poison, from ? &*from : nullptr, text_stays_on_host);
       if (!from) (*kit_)->set_run_id({1, 2, 3});
       recorder_.emplace();
       if (part < stops.size()) recorder_->stop_after = stops[part];
@@ -355,6 +355,19 @@ TEST_F(Poisoned, ResumedAcrossARollbackTheFilesAreTheSame) {
     run(file(name), config_of(40), loss_of(batches), stops);
     EXPECT_EQ(test::contents(file(name + "/step_00000040.bin")) == whole, true) << name;
   }
+}
+
+TEST_F(Poisoned, ATextThatIsFedFromTheHostIsPassedOverAlike) {
+  const auto batches = [](std::int64_t b) {
+    return b >= 22 && b < 27;
+  };  // 7 are passed over: the slot changes
+  run(file("device"), config_of(40), loss_of(batches));
+  ASSERT_TRUE((*kit_)->text_is_on_device());
+  const std::uint64_t hash = state_hash((*kit_)->snapshot());
+  run(file("host"), config_of(40), loss_of(batches), {}, true);
+  ASSERT_FALSE((*kit_)->text_is_on_device());
+  EXPECT_EQ(state().skipped_batches, 7);
+  EXPECT_EQ(state_hash((*kit_)->snapshot()), hash);
 }
 
 TEST_F(Poisoned, ResumedBeforeASpikeTheDetectorSeesTheSame) {
