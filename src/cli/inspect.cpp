@@ -3,10 +3,9 @@
 #include <iostream>
 #include <memory>
 
-#include <nlohmann/json.hpp>
-
+#include "base/fingerprint.h"
+#include "base/record_json.h"
 #include "cli/program.h"
-#include "train/state_transfer.h"
 #include "zhgpt/checkpoint.h"
 #include "zhgpt/error.h"
 #include "zhgpt/training_run.h"
@@ -14,32 +13,11 @@
 namespace zhgpt::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 struct InspectArguments {
   std::string path;
   std::string which = "last";
   bool json = false;
 };
-
-// Numbers and truth as they are, quoted strings as strings.
-Json to_json(const KeyValues& record) {
-  Json out = Json::object();
-  for (const auto& [key, value] : record.entries()) {
-    if (value.starts_with('"')) {
-      out[key] = toml_unquote(value);
-    } else if (value == "true" || value == "false") {
-      out[key] = value == "true";
-    } else if (value == "inf") {
-      out[key] = nullptr;
-    } else if (value.find_first_of(".en") == std::string::npos) {
-      out[key] = parse_integer(value, key);
-    } else {
-      out[key] = parse_real(value, key);
-    }
-  }
-  return out;
-}
 
 const char* kind_name(SectionKind kind) {
   switch (kind) {
@@ -76,8 +54,8 @@ Json describe(const Checkpoint& c) {
     tensors.push_back({{"name", t.name}, {"kind", kind_name(t.kind)}, {"dtype", dtype_name(t.dtype)}, {"shape", t.shape}});
   }
   out["parameters"] = parameters;
-  out["config"] = to_json(c.config());
-  out["progress"] = to_json(c.progress());
+  out["config"] = record_json(c.config());
+  out["progress"] = record_json(c.progress());
   out["tensors"] = std::move(tensors);
   return out;
 }

@@ -4,9 +4,11 @@
 #include <cmath>
 #include <limits>
 
+#include "base/fingerprint.h"
 #include "train/state_transfer.h"
 #include "train/text_feed.h"
 #include "zhgpt/error.h"
+#include "zhgpt/split.h"
 
 namespace zhgpt {
 namespace {
@@ -323,6 +325,9 @@ void Trainer::restore(const Checkpoint& from) {
 }
 
 Config config_of(const Checkpoint& checkpoint) {
+  if (const auto part = part_of(checkpoint)) {
+    throw CheckpointError(tr(Msg::split_is_part, checkpoint.path(), part->text()));
+  }
   try {
     return Config::from_key_values(checkpoint.config());
   } catch (const ConfigError& error) {
