@@ -1,8 +1,8 @@
 // From checkpoints to models that are only asked: a whole one, or the parts of a split one run in turn.
 //
-// Nothing is initialised at random first. Weights of a checkpoint in memory (load_model_bytes) are used where they
-// lie, if they are f32, aligned, and the device reads the host's memory; others are copied to the device, one tensor
-// at a time.
+// Nothing is initialised at random first. Weights of a checkpoint in memory (load_model_bytes) are used where
+// they lie, if they are f32, aligned, and the device reads the host's memory; others are copied to the
+// device, one tensor at a time.
 #pragma once
 
 #include <array>
@@ -18,13 +18,15 @@
 
 namespace zhgpt {
 
-// The model of a checkpoint, whole or one part. Memory that `checkpoint` was read from must outlive it. Throws
-// CheckpointError when the tensors are not exactly the model's, DeviceError when memory does not suffice.
-std::unique_ptr<Gpt> make_inference_model(Backend& backend, const Checkpoint& checkpoint, std::int64_t max_batch);
+// The model of a checkpoint, whole or one part. Memory that `checkpoint` was read from must outlive it.
+// Throws CheckpointError when the tensors are not exactly the model's, DeviceError when memory does not
+// suffice.
+std::unique_ptr<Gpt> make_inference_model(Backend& backend, const Checkpoint& checkpoint,
+                                          std::int64_t max_batch);
 std::unique_ptr<Gpt> make_part_model(Backend& backend, const Checkpoint& part, std::int64_t max_batch);
 
-// A split model, each part on a device of its own. Where all are of one kind, logits have the bits of the whole
-// model there: the same operations on the same numbers, handed on as they are.
+// A split model, each part on a device of its own. Where all are of one kind, logits have the bits of the
+// whole model there: the same operations on the same numbers, handed on as they are.
 class SplitModel {
  public:
   // devices: names for make_backend, in the order bottom, trunk, top.

@@ -1,6 +1,6 @@
 // Split: a model in three parts that run one after the other, each on its own machine or device; and merged
-// again, to the same bytes. (The model location of split learning: P. Vepakomma, O. Gupta, T. Swedish, R. Raskar,
-// "Split learning for health", 2018.)
+// again, to the same bytes. (The model location of split learning: P. Vepakomma, O. Gupta, T. Swedish, R.
+// Raskar, "Split learning for health", 2018.)
 //
 //   bottom   embeddings and layers 0 … s1-1      tokens -> residual stream
 //   trunk    layers s1 … s2-1                    residual stream -> residual stream
@@ -56,7 +56,8 @@ struct PartInfo {
 
   std::string text() const;  // "trunk: layers 2 to 9 of the 12 of step_00000030.bin", in the user's language
 };
-// nullopt for a checkpoint of a whole model. Throws CheckpointError when what it says of itself is impossible.
+// nullopt for a checkpoint of a whole model. Throws CheckpointError when what it says of itself is
+// impossible.
 std::optional<PartInfo> part_of(const Checkpoint& checkpoint);
 
 // The state of one part, read from `whole` when it is written: only what that part holds is ever in memory.
@@ -64,18 +65,19 @@ std::optional<PartInfo> part_of(const Checkpoint& checkpoint);
 Snapshot part_of_model(const Checkpoint& whole, Part part, const SplitPoints& at);
 
 // BASE/PART/MODEL_S1-S2_PART.bin, its metadata's path, and the three directories, which may be there already.
-std::string split_model_path(const std::string& base, const std::string& model, Part part, const SplitPoints& at);
+std::string split_model_path(const std::string& base, const std::string& model, Part part,
+                             const SplitPoints& at);
 std::string split_metadata_path(const std::string& part_path);
 void create_split_directories(const std::string& base);
 
-// Writes a part, its directory too, and reads it back: what is returned was verified. With metadata, a JSON file
-// beside it says what a person wants to know and what `open_part` will check. Throws as part_of_model and
-// save_checkpoint do.
+// Writes a part, its directory too, and reads it back: what is returned was verified. With metadata, a JSON
+// file beside it says what a person wants to know and what `open_part` will check. Throws as part_of_model
+// and save_checkpoint do.
 Checkpoint save_part(const std::string& path, const Checkpoint& whole, Part part, const SplitPoints& at,
                      bool with_metadata = true, bool overwrite = false);
 
-// A part that is what it says it is: throws CheckpointError when the file is no part, or when the metadata beside
-// it, if there are any, say otherwise.
+// A part that is what it says it is: throws CheckpointError when the file is no part, or when the metadata
+// beside it, if there are any, say otherwise.
 Checkpoint open_part(const std::string& path);
 
 // The three parts of one split, in the order bottom, trunk, top, whatever order the paths have. Throws
@@ -83,8 +85,8 @@ Checkpoint open_part(const std::string& path);
 using SplitParts = std::array<Checkpoint, 3>;
 SplitParts open_parts(const std::array<std::string, 3>& paths);
 
-// The model that was split: tensor by tensor where it stood, proven by the state hash that its parts remember.
-// Throws CheckpointError when the copies of wte differ, a tensor is missing or the hash is another.
+// The model that was split: tensor by tensor where it stood, proven by the state hash that its parts
+// remember. Throws CheckpointError when the copies of wte differ, a tensor is missing or the hash is another.
 Snapshot merged(const SplitParts& parts);
 
 }  // namespace zhgpt

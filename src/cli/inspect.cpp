@@ -8,6 +8,7 @@
 #include "cli/program.h"
 #include "zhgpt/checkpoint.h"
 #include "zhgpt/error.h"
+#include "zhgpt/split.h"
 #include "zhgpt/training_run.h"
 
 namespace zhgpt::cli {
@@ -47,6 +48,7 @@ Json describe(const Checkpoint& c) {
   out["bytes"] = c.file_bytes();
   out["run_id"] = hex(c.run_id());
   out["vocab_size"] = c.vocab().size();
+  if (const auto part = part_of(c)) out["part"] = part->text();
   std::int64_t parameters = 0;
   Json tensors = Json::array();
   for (const TensorInfo& t : c.tensors()) {

@@ -6,6 +6,7 @@
 #include "text/normalize.h"
 #include "text/utf8.h"
 #include "zhgpt/error.h"
+#include "zhgpt/inference.h"
 #include "zhgpt/trainer.h"
 #include "zhgpt/training_run.h"
 
@@ -28,9 +29,7 @@ LoadedModel::LoadedModel(const std::string& directory_or_file, const std::string
       config(config_of(checkpoint)),
       vocab(Vocabulary::from_code_points(checkpoint.vocab())),
       backend(make_backend(device, static_cast<int>(threads))),
-      model(std::make_unique<Gpt>(*backend, config.model, max_batch, Gpt::Purpose::inference)) {
-  load_parameters(*model, checkpoint);
-}
+      model(make_inference_model(*backend, checkpoint, max_batch)) {}
 
 std::string LoadedModel::normalized(const std::string& text) const {
   std::u32string characters, clean;

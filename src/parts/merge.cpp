@@ -14,12 +14,15 @@ namespace {
 
 constexpr std::int64_t kMostTensors = 1 << 16;  // in one checkpoint
 
-std::string whole_progress(const Checkpoint& part) { return part.progress().get_quoted("whole_progress"); }
+std::string whole_progress(const Checkpoint& part) {
+  return part.progress().get_quoted("whole_progress");
+}
 
 // What all parts of one split have in common.
 void require_same_split(const Checkpoint& a, const Checkpoint& b) {
   const auto require = [&](Msg what, const std::string& of_a, const std::string& of_b) {
-    if (of_a != of_b) throw CheckpointError(tr(Msg::split_foreign_part, a.path(), b.path(), tr(what), of_a, of_b));
+    if (of_a != of_b)
+      throw CheckpointError(tr(Msg::split_foreign_part, a.path(), b.path(), tr(what), of_a, of_b));
   };
   const PartInfo in_a = part_of(a).value(), in_b = part_of(b).value();
   require(Msg::split_word_parent, in_a.parent_hash, in_b.parent_hash);
@@ -31,7 +34,8 @@ void require_same_split(const Checkpoint& a, const Checkpoint& b) {
 }
 
 // The two copies of wte, piece by piece.
-void require_equal(const TensorSource& a, const std::string& path_a, const TensorSource& b, const std::string& path_b) {
+void require_equal(const TensorSource& a, const std::string& path_a, const TensorSource& b,
+                   const std::string& path_b) {
   const auto fail = [&](std::int64_t byte) {
     return CheckpointError(
         tr(Msg::split_copies_differ, path_a, path_b, a.info.name, byte / dtype_bytes(a.info.dtype)));
@@ -58,7 +62,8 @@ struct Placed {
 // The whole model's tensors, where they stood.
 std::vector<std::optional<Placed>> placed_tensors(const SplitParts& parts) {
   const std::int64_t n = parts[0].progress().get_integer("whole_tensors");
-  if (n < 1 || n > kMostTensors) throw ConfigError(tr(Msg::out_of_range, "whole_tensors", n, 1, kMostTensors));
+  if (n < 1 || n > kMostTensors)
+    throw ConfigError(tr(Msg::out_of_range, "whole_tensors", n, 1, kMostTensors));
   std::vector<std::optional<Placed>> placed(static_cast<std::size_t>(n));
   for (const Checkpoint& part : parts) {
     const LayerRange layers = part_of(part).value().layers;

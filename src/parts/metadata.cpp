@@ -47,7 +47,9 @@ std::string utc_now() {  // ISO 8601
   return {text, ::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc)};
 }
 
-std::string text_of(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string text_of(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 }  // namespace
 
@@ -65,8 +67,10 @@ void check_part_metadata(const std::string& path, const Checkpoint& part) {
   } catch (const Json::parse_error& error) {
     throw CheckpointError(tr(Msg::split_bad_metadata, path, error.what()));
   }
-  if (!found.is_object()) throw CheckpointError(tr(Msg::split_bad_metadata, path, text_of(found).substr(0, 80)));
-  for (const auto& [key, value] : describe_part(part).items()) {
+  if (!found.is_object())
+    throw CheckpointError(tr(Msg::split_bad_metadata, path, text_of(found).substr(0, 80)));
+  const Json expected = describe_part(part);
+  for (const auto& [key, value] : expected.items()) {
     if (!found.contains(key) || found[key] == value) continue;
     throw CheckpointError(tr(Msg::split_metadata_differs, path, key, text_of(found[key]), text_of(value)));
   }

@@ -9,8 +9,8 @@ namespace zhgpt {
 
 // REQUIRES of both: part_of(part) is something. Replaces an older file.
 void write_part_metadata(const std::string& path, const Checkpoint& part);
-// Throws CheckpointError when the file is there and says something else than the part. Fields that it lacks, or
-// that this program does not know, are no contradiction.
+// Throws CheckpointError when the file is there and says something else than the part. Fields that it lacks,
+// or that this program does not know, are no contradiction.
 void check_part_metadata(const std::string& path, const Checkpoint& part);
 
 }  // namespace zhgpt

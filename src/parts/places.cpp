@@ -27,7 +27,8 @@ std::vector<std::int64_t> parse_places(std::string_view text, std::size_t count,
     rest.remove_prefix(std::min(rest.size(), range.size() + 1));
     const std::size_t dash = range.find('-');
     const std::int64_t first = parse_integer(range.substr(0, dash), kKey);
-    const std::int64_t last = dash == std::string_view::npos ? first : parse_integer(range.substr(dash + 1), kKey);
+    const std::int64_t last =
+        dash == std::string_view::npos ? first : parse_integer(range.substr(dash + 1), kKey);
     if (first <= (places.empty() ? -1 : places.back()) || last < first || last >= end) throw fail();
     if (static_cast<std::uint64_t>(last - first) >= count - places.size()) throw fail();
     for (std::int64_t place = first; place <= last; ++place) places.push_back(place);

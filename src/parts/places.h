@@ -10,8 +10,8 @@ namespace zhgpt {
 
 std::string places_text(const std::vector<std::int64_t>& places);  // REQUIRES: ascending
 
-// Exactly `count` ascending places below `end`. Throws ConfigError for anything else, before it takes more memory
-// than that.
+// Exactly `count` ascending places below `end`. Throws ConfigError for anything else, before it takes more
+// memory than that.
 std::vector<std::int64_t> parse_places(std::string_view text, std::size_t count, std::int64_t end);
 
 }  // namespace zhgpt

@@ -1,5 +1,5 @@
-// The names of split models: which tensor belongs to which part, what it is called there, and what a part says of
-// itself.
+// The names of split models: which tensor belongs to which part, what it is called there, and what a part
+// says of itself.
 #include "zhgpt/split.h"
 
 #include <algorithm>
@@ -42,9 +42,12 @@ void create_directories_of(const fs::path& directory) {
 
 const char* part_name(Part part) {
   switch (part) {
-    case Part::bottom: return "bottom";
-    case Part::trunk: return "trunk";
-    case Part::top: return "top";
+    case Part::bottom:
+      return "bottom";
+    case Part::trunk:
+      return "trunk";
+    case Part::top:
+      return "top";
   }
   return "";
 }
@@ -67,7 +70,9 @@ SplitPoints SplitPoints::parse(std::string_view text) {
   throw ConfigError(tr(Msg::split_not_two_points, text));
 }
 
-std::string SplitPoints::text() const { return std::to_string(first) + "," + std::to_string(second); }
+std::string SplitPoints::text() const {
+  return std::to_string(first) + "," + std::to_string(second);
+}
 
 void SplitPoints::validate(std::int64_t n_layer) const {
   if (!(0 < first && first < second && second < n_layer)) {
@@ -77,15 +82,19 @@ void SplitPoints::validate(std::int64_t n_layer) const {
 
 LayerRange layers_of(Part part, const SplitPoints& at, std::int64_t n_layer) {
   switch (part) {
-    case Part::bottom: return {0, at.first};
-    case Part::trunk: return {at.first, at.second};
-    case Part::top: return {at.second, n_layer};
+    case Part::bottom:
+      return {0, at.first};
+    case Part::trunk:
+      return {at.first, at.second};
+    case Part::top:
+      return {at.second, n_layer};
   }
   return {};
 }
 
 std::string PartInfo::text() const {
-  return tr(Msg::split_part_text, part_name(part), layers.begin, layers.end - 1, n_layer, parent_file, at.text());
+  return tr(Msg::split_part_text, part_name(part), layers.begin, layers.end - 1, n_layer, parent_file,
+            at.text());
 }
 
 std::optional<PartInfo> part_of(const Checkpoint& checkpoint) {
@@ -131,8 +140,10 @@ Snapshot part_of_model(const Checkpoint& whole, Part part, const SplitPoints& at
   return snapshot;
 }
 
-std::string split_model_path(const std::string& base, const std::string& model, Part part, const SplitPoints& at) {
-  const std::string name = model + "_" + std::to_string(at.first) + "-" + std::to_string(at.second) + "_" + part_name(part);
+std::string split_model_path(const std::string& base, const std::string& model, Part part,
+                             const SplitPoints& at) {
+  const std::string name =
+      model + "_" + std::to_string(at.first) + "-" + std::to_string(at.second) + "_" + part_name(part);
   return (fs::path(base) / part_name(part) / (name + ".bin")).string();
 }
 

@@ -1,5 +1,6 @@
 #include "zhgpt/inference.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "train/state_transfer.h"
@@ -32,13 +33,14 @@ std::unique_ptr<Gpt> make_model(Backend& backend, const Checkpoint& checkpoint, 
 
 }  // namespace
 
-std::unique_ptr<Gpt> make_inference_model(Backend& backend, const Checkpoint& checkpoint, std::int64_t max_batch) {
+std::unique_ptr<Gpt> make_inference_model(Backend& backend, const Checkpoint& checkpoint,
+                                          std::int64_t max_batch) {
   return make_model(backend, checkpoint, config_of(checkpoint).model, max_batch, {});
 }
 
 std::unique_ptr<Gpt> make_part_model(Backend& backend, const Checkpoint& part, std::int64_t max_batch) {
   const PartInfo info = part_of(part).value();
-  ModelConfig config = model_config_of(part);
+  ModelConfig config = whole_config_of(part).model;
   config.n_layer = info.layers.count();
   return make_model(backend, part, config, max_batch,
                     {.embedding = info.part == Part::bottom, .head = info.part == Part::top});

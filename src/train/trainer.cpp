@@ -328,17 +328,15 @@ Config config_of(const Checkpoint& checkpoint) {
   if (const auto part = part_of(checkpoint)) {
     throw CheckpointError(tr(Msg::split_is_part, checkpoint.path(), part->text()));
   }
+  return whole_config_of(checkpoint);
+}
+
+Config whole_config_of(const Checkpoint& checkpoint) {
   try {
     return Config::from_key_values(checkpoint.config());
   } catch (const ConfigError& error) {
     throw CheckpointError(checkpoint.path() + ": " + error.what());
   }
-}
-
-void load_parameters(Gpt& model, const Checkpoint& from) {
-  require_tensors(from, model.table(), {SectionKind::parameter});
-  read_tensors(from, model.backend(), model.table(), SectionKind::parameter, model.params());
-  model.parameters_changed();
 }
 
 }  // namespace zhgpt
