@@ -67,6 +67,8 @@ struct TrainConfig {
   std::int64_t keep_best = 1;             // and the best ones, where save_policy has best
   std::int64_t major_every = 0;           // steps; what is saved there is kept for ever; 0: nothing is
   bool verify_saves = false;              // read each checkpoint back before it counts as saved
+  double spike_z = 0;                // go back after a loss or norm so many deviations too high; 0: never
+  std::int64_t max_rollbacks = 3;    // in the whole run, before it ends as diverged
   std::string device = "auto";
   std::string dtype = "auto";        // fp32, tf32, bf16; auto: bf16 where the device has it
   std::string attention = "native";  // native, cudnn: whose attention, in bf16 on a CUDA device

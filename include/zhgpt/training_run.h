@@ -64,9 +64,10 @@ class TrainingRun {
   ~TrainingRun();
 
   // Trains until the plan is done, patience or time is out, or *signal becomes non-zero; in every case the
-  // last state is saved before it returns, and no save is under way when it returns or throws. Throws
-  // DivergedError after five steps in a row without a finite loss, IoError after three saves in a row that
-  // failed or when the last state could not be saved.
+  // last state is saved before it returns, and no save is under way when it returns or throws. Trouble
+  // (stability.h) sends it back to a checkpoint of before, max_rollbacks times; then, or when there is none, it
+  // throws DivergedError. Throws IoError after three saves in a row that failed or when the last state could not
+  // be saved.
   Outcome run(const std::atomic<int>& signal);
 
   const std::string& last_checkpoint() const { return last_checkpoint_; }  // path
@@ -75,15 +76,18 @@ class TrainingRun {
   using Clock = std::chrono::steady_clock;
 
   Outcome train(const std::atomic<int>& signal);
-  void point_at_the_past();
+  void be_at(std::int64_t step);
+  void point_at_the_past(std::int64_t step);
   StepReport report(const StepState& state) const;
   void log_metrics(const StepReport& report);
-  void look_at_finished_steps(bool wait);
+  [[nodiscard]] bool all_is_well(bool wait);
+  void note_oddities(const StepState& state, const Judgement& judgement);
+  void roll_back(const StepState& state, const Judgement& judgement);
   void evaluate(bool counts_for_patience);
   void sample();
   bool is_milestone(std::int64_t step) const;  // its checkpoint is kept for ever
-  void save();
-  void look_at_save(bool wait);
+  void save(bool is_planned);
+  bool look_at_save(bool wait);  // false: it was of a state that is not finite
   void finish_saving();
   void append(const char* file, const std::string& text);
 
@@ -105,8 +109,8 @@ class TrainingRun {
   std::unique_ptr<AsyncSaver> saver_;
 };
 
-// Which checkpoint of a run directory is meant: "last" (the newest that is whole), "best" or "epoch:N"; or a
-// file itself. `notes`, when given, receives a line for each damaged file passed over. Throws CheckpointError
+// Which checkpoint of a run directory is meant: "last" (the newest that is whole), "best", "epoch:N" or the
+// version "v:NAME"; or a file itself. `notes`, when given, receives a line for each damaged file passed over. Throws CheckpointError
 // when there is none.
 Checkpoint open_run_checkpoint(const std::string& directory_or_file, const std::string& which,
                                std::vector<std::string>* notes = nullptr);

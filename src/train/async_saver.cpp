@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <system_error>
 
-#include "train/state_transfer.h"
+#include "base/fingerprint.h"
 #include "train/summary.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
@@ -35,8 +35,11 @@ AsyncSaver::~AsyncSaver() {
 void AsyncSaver::begin(Request request) {
   request_ = std::move(request);
   snapshot_ = trainer_.copied_snapshot();
+  snapshot_.progress.set("planned_save", request_.is_planned ? "true" : "false");
   learning_rate_ = trainer_.current_learning_rate();
-  outcome_ = {.path = directory_ + "/" + request_.name, .step = snapshot_.step, .error = {}, .note = {}};
+  outcome_ = Outcome();
+  outcome_.path = directory_ + "/" + request_.name;
+  outcome_.step = snapshot_.step;
   is_busy_ = true;
 }
 
@@ -50,6 +53,9 @@ std::optional<AsyncSaver::Outcome> AsyncSaver::finished(bool wait) {
     if (!wait && written_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return std::nullopt;
     is_busy_ = false;
     written_.get();
+  } catch (const NotFiniteError& error) {
+    outcome_.error = error.what();
+    outcome_.is_finite = false;
   } catch (const IoError& error) {
     outcome_.error = error.what();
   } catch (const std::system_error& error) {  // no thread

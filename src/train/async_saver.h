@@ -21,15 +21,17 @@ void verify_saved(const std::string& path, std::uint64_t expected_hash);
 class AsyncSaver {
  public:
   struct Request {
-    std::string name;      // of the file in the directory
-    bool is_best = false;  // `best` is to name it
-    KeepRules keep;        // what stays beside it
+    std::string name;         // of the file in the directory
+    bool is_best = false;     // `best` is to name it
+    bool is_planned = false;  // the configuration asks for it, so any run of it saves here
+    KeepRules keep;           // what stays beside it
   };
   struct Outcome {
     std::string path;
     std::int64_t step = 0;
-    std::string error;  // "": the file is durable, and so are its summary and the pointers
-    std::string note;   // a warning worth reading
+    std::string error;      // "": the file is durable, and so are its summary and the pointers
+    bool is_finite = true;  // false: the state was not, so that it is not saved
+    std::string note;       // a warning worth reading
   };
 
   AsyncSaver(Trainer& trainer, std::string directory) : trainer_(trainer), directory_(std::move(directory)) {}
@@ -40,8 +42,8 @@ class AsyncSaver {
   // Begins to save the trainer's state as it is now. REQUIRES: no save is under way.
   void begin(Request request);
   // What became of the save under way, once: when it is known, or with `wait` in any case. nullopt when it is
-  // not known yet or there is none. What has failed for want of disk is in the outcome; throws
-  // CheckpointError for a state that is not finite, DeviceError when the copy failed.
+  // not known yet or there is none. What failed for want of disk or of finite numbers is in the outcome;
+  // throws DeviceError when the copy failed.
   std::optional<Outcome> finished(bool wait);
 
  private:

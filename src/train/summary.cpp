@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "train/state_transfer.h"
+#include "base/fingerprint.h"
 #include "zhgpt/atomic_file.h"
 #include "zhgpt/error.h"
 

@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::int64_t kEvaluationBatches = 200;
 constexpr std::int64_t kSampleCharacters = 80;
-constexpr std::int64_t kSkippedInARowAreDiverged = 5;
 constexpr std::int64_t kFailedSavesEndTheRun = 3;
 // A GPU works through steps that wait in line; so many keep it busy, and few enough are in line when a run is
 // stopped.
@@ -55,20 +54,25 @@ TrainingRun::TrainingRun(Trainer& trainer, std::string directory, RunObserver& o
   if (policy_.best && !policy_.last && policy_.every == 0 && !trainer.has_validation())
     throw ConfigError(tr(Msg::best_needs_validation, trainer.config().train.save_policy));
   write_text_file(directory_ + "/config.toml", trainer_.config().to_key_values().to_string());
-  first_step_ = last_logged_step_ = last_seen_step_ = trainer_.steps_done();
-  cut_logs_after(directory_, first_step_);
-  point_at_the_past();
+  first_step_ = trainer_.steps_done();
+  be_at(first_step_);
 }
 
 TrainingRun::~TrainingRun() = default;
 
-// The directory as it would be had the run never gone beyond this step.
-void TrainingRun::point_at_the_past() {
+// Run and directory as they would be had the run never gone beyond this step.
+void TrainingRun::be_at(std::int64_t step) {
+  last_logged_step_ = last_seen_step_ = step;
+  cut_logs_after(directory_, step);
+  point_at_the_past(step);
+}
+
+void TrainingRun::point_at_the_past(std::int64_t step) {
   const RunId& run = trainer_.run_id();
   const EvaluationState& e = trainer_.evaluations();
-  const std::int64_t moved = set_aside_after(directory_, run, first_step_);
-  if (moved > 0) observer_.on_note(tr(Msg::went_back, first_step_, moved, directory_));
-  write_pointer(directory_, "latest", checkpoint_at(directory_, run, first_step_));
+  const std::int64_t moved = set_aside_after(directory_, run, step);
+  if (moved > 0) observer_.on_note(tr(Msg::went_back, step, moved, directory_));
+  write_pointer(directory_, "latest", checkpoint_at(directory_, run, step));
   if (!policy_.best) return write_pointer(directory_, "best", "");
   std::string best = checkpoint_at(directory_, run, e.best_step);
   if (!best.empty() && !holds_best(directory_ + "/" + best, e)) best.clear();
@@ -78,9 +82,7 @@ void TrainingRun::point_at_the_past() {
 
 TrainingRun::Outcome TrainingRun::run(const std::atomic<int>& signal) {
   try {
-    const Outcome outcome = train(signal);
-    finish_saving();
-    return outcome;
+    return train(signal);
   } catch (...) {
     try {
       look_at_save(true);
@@ -113,35 +115,39 @@ TrainingRun::Outcome TrainingRun::train(const std::atomic<int>& signal) {
     const bool save_now =
         (policy_.last && epoch) || is_multiple(step, config.save_interval) || is_milestone(step);
     const bool pause = last || evaluate_now || sample_now || save_now;
-    look_at_finished_steps(pause || step - last_seen_step_ >= kMostStepsAhead);
+    if (!all_is_well(pause || step - last_seen_step_ >= kMostStepsAhead)) continue;
     look_at_save(false);
     if (!pause) continue;
 
     const auto paused_from = Clock::now();
     if ((evaluate_now || last) && trainer_.has_validation()) evaluate(evaluate_now);
     if (sample_now) sample();
-    if (save_now || new_best_) save();
+    if (save_now || new_best_) save(true);
     paused_s_ += seconds(Clock::now() - paused_from);
   }
-  look_at_finished_steps(true);
+  if (all_is_well(true)) finish_saving();
   return outcome;
 }
 
-// Reports and logs the steps that the device has done meanwhile, or all that were begun.
-void TrainingRun::look_at_finished_steps(bool wait) {
+// Reports and logs the steps that the device has done meanwhile, or all that were begun. False when they made
+// the run go back: it is then at a checkpoint.
+bool TrainingRun::all_is_well(bool wait) {
   for (const StepState& state : trainer_.finished_steps(wait)) {
     last_seen_step_ = state.step;
     train_loss_ = static_cast<double>(state.loss);
-    if (state.skipped_in_a_row >= kSkippedInARowAreDiverged) {
-      throw DivergedError(tr(Msg::diverged, state.skipped_in_a_row, state.step, directory_));
+    const Judgement judgement = trainer_.stability().judge(state, trainer_.config().train.spike_z);
+    if (judgement.trouble != Trouble::none) {
+      roll_back(state, judgement);
+      return false;
     }
-    if (state.skipped_in_a_row > 0) observer_.on_note(tr(Msg::step_skipped, state.step));
+    note_oddities(state, judgement);
     const bool log_line =
         is_multiple(state.step, trainer_.config().train.log_interval) || state.step == trainer_.total_steps();
     const StepReport now = report(state);
     observer_.on_step(now, log_line);
     if (log_line) log_metrics(now);
   }
+  return true;
 }
 
 StepReport TrainingRun::report(const StepState& state) const {
@@ -223,7 +229,8 @@ bool TrainingRun::is_milestone(std::int64_t step) const {
          is_multiple(step, trainer_.config().train.major_every);
 }
 
-void TrainingRun::save() {
+// is_planned: the configuration says so, not the clock or the user: any run of it saves here.
+void TrainingRun::save(bool is_planned) {
   look_at_save(true);
   const TrainConfig& config = trainer_.config().train;
   const std::int64_t step = trainer_.steps_done();
@@ -231,6 +238,7 @@ void TrainingRun::save() {
       trainer_.at_epoch_boundary() || (policy_.every > 0 && trainer_.completes_epochs(step, policy_.every));
   saver_->begin({.name = is_epoch ? epoch_file_name(trainer_.epoch_after(step)) : step_file_name(step),
                  .is_best = new_best_,
+                 .is_planned = is_planned,
                  .keep = {.newest = config.keep_last,
                           .ranking = ranking_->best_first(),
                           .best = policy_.best ? config.keep_best : 0,
@@ -239,9 +247,9 @@ void TrainingRun::save() {
 }
 
 // Tells what became of the save under way, as soon as it is known.
-void TrainingRun::look_at_save(bool wait) {
+bool TrainingRun::look_at_save(bool wait) {
   const auto outcome = saver_->finished(wait);
-  if (!outcome) return;
+  if (!outcome) return true;
   const auto best_before = std::exchange(durable_best_, std::nullopt);
   if (!outcome->note.empty()) observer_.on_note(outcome->note);
   if (outcome->error.empty()) {
@@ -249,7 +257,7 @@ void TrainingRun::look_at_save(bool wait) {
     last_saved_step_ = outcome->step;
     failed_in_a_row_ = 0;
     observer_.on_saved(last_checkpoint_);
-    return;
+    return true;
   }
   if (best_before) {
     EvaluationState& e = trainer_.evaluations();
@@ -258,18 +266,24 @@ void TrainingRun::look_at_save(bool wait) {
     e.best_step = best_before->best_step;
   }
   save_error_ = outcome->error;
+  if (!outcome->is_finite) {  // the losses to come will tell
+    observer_.on_note(save_error_);
+    return false;
+  }
   if (++failed_in_a_row_ == kFailedSavesEndTheRun) {
     throw IoError(tr(Msg::saves_failed, failed_in_a_row_, trainer_.steps_done(), save_error_, directory_));
   }
   observer_.on_note(tr(Msg::save_failed, save_error_, failed_in_a_row_, kFailedSavesEndTheRun));
+  return true;
 }
 
 // The last state becomes durable, unless it is.
 void TrainingRun::finish_saving() {
   look_at_save(true);
   if (last_saved_step_ == trainer_.steps_done()) return;
-  save();
-  look_at_save(true);
+  save(false);
+  const bool was_finite = look_at_save(true);
+  if (!was_finite) throw DivergedError(tr(Msg::last_state_not_finite, trainer_.steps_done(), directory_));
   if (last_saved_step_ != trainer_.steps_done())
     throw IoError(tr(Msg::last_save_failed, trainer_.steps_done(), save_error_, directory_));
 }

@@ -4,11 +4,11 @@
 #include <stdexcept>
 #include <thread>
 
+#include "base/fingerprint.h"
 #include "train/async_saver.h"
 #include "train/ranking.h"
 #include "train/run_directory.h"
 #include "train/run_fixture.h"
-#include "train/state_transfer.h"
 #include "train/summary.h"
 
 namespace zhgpt {
@@ -198,7 +198,7 @@ TEST_F(Saving, BesideTheTrainingWritesTheBitsOfASaveOnTheSpot) {
   for (const char* name : {"step_00000003.bin", "step_00000006.bin"}) {
     for (int i = 0; i < 3; ++i) (*kit_)->step();
     save_checkpoint(file("expected"), (*kit_)->snapshot(), true);
-    saver.begin({.name = name, .is_best = false, .keep = {}});
+    saver.begin({.name = name, .is_best = false, .is_planned = false, .keep = {}});
     (*kit_)->step();
     saver.finished(false);
     for (int i = 0; i < 4; ++i) (*kit_)->step();
@@ -212,7 +212,7 @@ TEST_F(Saving, WhoeverLeavesWaitsForTheSave) {
   make();
   {
     AsyncSaver saver(**kit_, directory_.path());
-    saver.begin({.name = "step_00000000.bin", .is_best = true, .keep = {}});
+    saver.begin({.name = "step_00000000.bin", .is_best = true, .is_planned = false, .keep = {}});
   }
   EXPECT_EQ(named_by("best"), 0);
   EXPECT_EQ(named_by("latest"), 0);
