@@ -88,8 +88,8 @@ class TrainingRun {
   double paused_s_ = 0;    // spent on evaluating, sampling and saving since the last log line
 };
 
-// Which checkpoint of a run directory is meant: "last" (the newest that is whole), "best" or "epoch:N"; or a
-// file itself. `notes`, when given, receives a line for each damaged file passed over. Throws CheckpointError
+// Which checkpoint of a run directory is meant: "last" (the newest that is whole), "best", "epoch:N" or the
+// version "v:NAME"; or a file itself. `notes`, when given, receives a line for each damaged file passed over. Throws CheckpointError
 // when there is none.
 Checkpoint open_run_checkpoint(const std::string& directory_or_file, const std::string& which,
                                std::vector<std::string>* notes = nullptr);

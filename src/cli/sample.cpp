@@ -124,7 +124,7 @@ void add_sample(CLI::App& app, Action& action) {
   verb->add_flag("--greedy", a->greedy, tr(Msg::help_greedy))->group(sampling);
   verb->add_flag("--no-interactive", a->no_interactive, tr(Msg::help_no_interactive))->group(general);
   verb->add_option("--from", a->which, tr(Msg::help_from))
-      ->type_name("last|best|epoch:N")
+      ->type_name("last|best|epoch:N|v:NAME")
       ->default_str(a->which)
       ->group(general);
   verb->add_option("--device", a->device, tr(Msg::help_device))->type_name("TEXT")->group(general);

@@ -304,7 +304,8 @@ Snapshot Trainer::snapshot() {
 }
 
 void Trainer::restore(const Checkpoint& from) {
-  require_tensors(from, model_->table(), {SectionKind::parameter, SectionKind::adam_m, SectionKind::adam_v});
+  require_tensors(from, model_->table(), {SectionKind::parameter, SectionKind::adam_m, SectionKind::adam_v},
+                  Precision::f32);
   const KeyValues& p = from.progress();
   StepState s;
   s.step = from.step();
@@ -352,7 +353,7 @@ Config config_of(const Checkpoint& checkpoint) {
 }
 
 void load_parameters(Gpt& model, const Checkpoint& from) {
-  require_tensors(from, model.table(), {SectionKind::parameter});
+  require_tensors(from, model.table(), {SectionKind::parameter}, Precision::any);
   read_tensors(from, model.backend(), model.table(), SectionKind::parameter, model.params());
   model.parameters_changed();
 }
