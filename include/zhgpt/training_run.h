@@ -54,8 +54,8 @@ class TrainingRun {
   ~TrainingRun();
 
   // Trains until the plan is done, patience or time is out, or *signal becomes non-zero; in every case the
-  // last state is saved before it returns. Throws DivergedError after five steps in a row without a finite
-  // loss.
+  // last state is saved before it returns. Trouble (stability.h) sends it back to a checkpoint of before,
+  // max_rollbacks times; then, or when there is none, it throws DivergedError.
   Outcome run(const std::atomic<int>& signal);
 
   const std::string& last_checkpoint() const { return last_checkpoint_; }  // path
@@ -63,13 +63,16 @@ class TrainingRun {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void point_at_the_past();
+  void be_at(std::int64_t step);
+  void point_at_the_past(std::int64_t step);
   StepReport report(const StepState& state) const;
   void log_metrics(const StepReport& report);
-  void look_at_finished_steps(bool wait);
+  [[nodiscard]] bool all_is_well(bool wait);
+  void note_oddities(const StepState& state, const Judgement& judgement);
+  void roll_back(const StepState& state, const Judgement& judgement);
   void evaluate(bool counts_for_patience);
   void sample();
-  void save(bool is_epoch);
+  bool save(bool is_epoch, bool is_planned);
   void rotate();
   void append(const char* file, const std::string& text);
 

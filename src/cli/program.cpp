@@ -149,6 +149,7 @@ int parse_and_run(int argc, char** argv) {
   add_sample(app, action);
   add_eval(app, action);
   add_inspect(app, action);
+  add_convert(app, action);
   add_ckpt(app, action);
   add_resume_check(app, action);
   add_doctor(app, action);

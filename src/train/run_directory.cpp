@@ -148,6 +148,25 @@ std::int64_t set_aside_after(const std::string& directory, const RunId& run, std
   return moved;
 }
 
+std::optional<Checkpoint> checkpoint_before_trouble(const std::string& directory, const RunId& run,
+                                                    std::int64_t whole_step,
+                                                    std::vector<std::string>* notes) {
+  std::optional<Checkpoint> last;
+  for (const auto& [step, name] : checkpoints_of(directory, run)) {
+    if (step > whole_step) continue;
+    try {
+      Checkpoint found = Checkpoint::open(directory + "/" + name);
+      const KeyValues& p = found.progress();
+      if (p.has("planned_save") && p.get("planned_save") != "true") continue;
+      if (step < whole_step) return found;
+      last = std::move(found);
+    } catch (const CheckpointError& error) {
+      notes->push_back(error.what());
+    }
+  }
+  return last;
+}
+
 void write_pointer(const std::string& directory, const char* pointer, const std::string& name) {
   const std::string path = directory + "/" + pointer;
   if (name.empty()) {
