@@ -135,11 +135,10 @@ struct EvaluationResult {
 EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const TokenArray& tokens,
                                  std::int64_t max_windows);
 
-// The configuration in a checkpoint. Throws CheckpointError when it is not one of this program.
+// The configuration in a checkpoint of a whole model. Throws CheckpointError when it is not one of this program,
+// or when the file holds only a part of a model (split.h).
 Config config_of(const Checkpoint& checkpoint);
-
-// Parameters of an inference model from a checkpoint. Throws CheckpointError when they are not exactly the
-// model's.
-void load_parameters(Gpt& model, const Checkpoint& from);
+// The same of a checkpoint that may hold a part: that of the whole model.
+Config whole_config_of(const Checkpoint& checkpoint);
 
 }  // namespace zhgpt

@@ -4,46 +4,25 @@
 #include <iostream>
 #include <memory>
 
-#include <nlohmann/json.hpp>
-
+#include "base/fingerprint.h"
+#include "base/record_json.h"
 #include "cli/console.h"
 #include "cli/program.h"
 #include "cli/table.h"
 #include "io/tensor_values.h"
-#include "train/state_transfer.h"
 #include "zhgpt/checkpoint.h"
 #include "zhgpt/error.h"
+#include "zhgpt/split.h"
 #include "zhgpt/training_run.h"
 
 namespace zhgpt::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct InspectArguments {
   std::string path;
   std::string which = "last";
   bool json = false, keys = false;
 };
-
-// Numbers and truth as they are, quoted strings as strings.
-Json to_json(const KeyValues& record) {
-  Json out = Json::object();
-  for (const auto& [key, value] : record.entries()) {
-    if (value.starts_with('"')) {
-      out[key] = toml_unquote(value);
-    } else if (value == "true" || value == "false") {
-      out[key] = value == "true";
-    } else if (value == "inf") {
-      out[key] = nullptr;
-    } else if (value.find_first_of(".en") == std::string::npos) {
-      out[key] = parse_integer(value, key);
-    } else {
-      out[key] = parse_real(value, key);
-    }
-  }
-  return out;
-}
 
 const char* kind_name(SectionKind kind) {
   switch (kind) {
@@ -73,6 +52,7 @@ Json describe(const Checkpoint& c) {
   out["bytes"] = c.file_bytes();
   out["run_id"] = hex(c.run_id());
   out["vocab_size"] = c.vocab().size();
+  if (const auto part = part_of(c)) out["part"] = part->text();
   std::int64_t parameters = 0;
   Json tensors = Json::array();
   for (const TensorInfo& t : c.tensors()) {
@@ -80,8 +60,8 @@ Json describe(const Checkpoint& c) {
     tensors.push_back({{"name", t.name}, {"kind", kind_name(t.kind)}, {"dtype", dtype_name(t.dtype)}, {"shape", t.shape}});
   }
   out["parameters"] = parameters;
-  out["config"] = to_json(c.config());
-  out["progress"] = to_json(c.progress());
+  out["config"] = record_json(c.config());
+  out["progress"] = record_json(c.progress());
   out["tensors"] = std::move(tensors);
   return out;
 }

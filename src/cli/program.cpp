@@ -1,7 +1,9 @@
 #include "cli/program.h"
 
+#include <algorithm>
 #include <clocale>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <langinfo.h>
 #include <new>
@@ -11,6 +13,7 @@
 #include "zhgpt/config.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
+#include "zhgpt/packed_program.h"
 
 namespace zhgpt::cli {
 namespace {
@@ -135,14 +138,7 @@ const CLI::App& chosen_verb(const CLI::App& app) {
   return chosen.empty() ? app : chosen_verb(*chosen.front());
 }
 
-int parse_and_run(int argc, char** argv) {
-  CLI::App app(tr(Msg::program_description), "zhgpt");
-  Action action;
-  app.set_version_flag("--version", "zhgpt " ZHGPT_VERSION)->group(tr(Msg::group_general))->description(tr(Msg::help_version));
-  translate_help(app);
-  std::string lang;
-  app.add_option("--lang", lang, tr(Msg::help_lang))->type_name("zh|en")->group(tr(Msg::group_general));
-  app.fallthrough();
+void add_verbs(CLI::App& app, Action& action) {
   add_train(app, action);
   add_plan(app, action);
   add_resume(app, action);
@@ -152,14 +148,37 @@ int parse_and_run(int argc, char** argv) {
   add_convert(app, action);
   add_ckpt(app, action);
   add_resume_check(app, action);
+  add_split(app, action);
+  add_merge(app, action);
+  add_run_split(app, action);
+  add_pack(app, action);
   add_doctor(app, action);
   add_selftest(app, action);
+}
+
+int parse_and_run(int argc, char** argv) {
+  const std::optional<Checkpoint> packed = packed_model();
+  CLI::App app(tr(packed ? Msg::help_packed : Msg::program_description),
+               packed ? std::filesystem::path(argv[0]).filename().string() : "zhgpt");
+  Action action;
+  app.set_version_flag("--version", "zhgpt " ZHGPT_VERSION)
+      ->group(tr(Msg::group_general))
+      ->description(tr(Msg::help_version));
+  translate_help(app);
+  std::string lang;
+  app.add_option("--lang", lang, tr(Msg::help_lang))->type_name("zh|en")->group(tr(Msg::group_general));
+  app.fallthrough();
+  if (packed) {
+    make_sampler(app, action, *packed);
+  } else {
+    add_verbs(app, action);
+  }
   prepare_verbs(app);
   app.allow_extras();
   const auto verb = [&app]() -> const CLI::App& { return chosen_verb(app); };
 
   std::vector<std::string> arguments = flags_with_dashes(argc, argv);
-  if (arguments.empty()) {
+  if (arguments.empty() && !packed) {
     std::cerr << app.help();
     return static_cast<int>(ExitCode::config);
   }

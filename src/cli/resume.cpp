@@ -3,11 +3,11 @@
 #include <iostream>
 #include <memory>
 
+#include "base/fingerprint.h"
 #include "cli/console.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/session.h"
-#include "train/state_transfer.h"
 #include "zhgpt/error.h"
 #include "zhgpt/plan.h"
 

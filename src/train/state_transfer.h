@@ -1,9 +1,7 @@
 // Between a model's flat arrays on a device and the named tensors of a checkpoint.
 #pragma once
 
-#include <cstdint>
 #include <initializer_list>
-#include <string>
 
 #include "zhgpt/backend.h"
 #include "zhgpt/checkpoint.h"
@@ -23,8 +21,5 @@ void require_tensors(const Checkpoint& from, const ParameterTable& table, std::i
 // Rounds to the nearest where the file's precision is another one than flat's. REQUIRES: require_tensors passed for
 // `kind`.
 void read_tensors(const Checkpoint& from, Backend& backend, const ParameterTable& table, SectionKind kind, Tensor flat);
-
-std::string fingerprint_text(std::uint64_t fingerprint);  // 16 hexadecimal digits
-std::uint64_t parse_fingerprint(const std::string& text);
 
 }  // namespace zhgpt

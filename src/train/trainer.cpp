@@ -4,9 +4,11 @@
 #include <cmath>
 #include <limits>
 
+#include "base/fingerprint.h"
 #include "train/state_transfer.h"
 #include "train/text_feed.h"
 #include "zhgpt/error.h"
+#include "zhgpt/split.h"
 
 namespace zhgpt {
 namespace {
@@ -345,17 +347,18 @@ void Trainer::roll_back(const Checkpoint& to, std::int64_t trouble) {
 }
 
 Config config_of(const Checkpoint& checkpoint) {
+  if (const auto part = part_of(checkpoint)) {
+    throw CheckpointError(tr(Msg::split_is_part, checkpoint.path(), part->text()));
+  }
+  return whole_config_of(checkpoint);
+}
+
+Config whole_config_of(const Checkpoint& checkpoint) {
   try {
     return Config::from_key_values(checkpoint.config());
   } catch (const ConfigError& error) {
     throw CheckpointError(checkpoint.path() + ": " + error.what());
   }
-}
-
-void load_parameters(Gpt& model, const Checkpoint& from) {
-  require_tensors(from, model.table(), {SectionKind::parameter}, Precision::any);
-  read_tensors(from, model.backend(), model.table(), SectionKind::parameter, model.params());
-  model.parameters_changed();
 }
 
 }  // namespace zhgpt

@@ -16,7 +16,7 @@
 #include "zhgpt/float16.h"
 #include "zhgpt/formats.h"
 #include "zhgpt/gpt.h"
-#include "zhgpt/trainer.h"
+#include "zhgpt/inference.h"
 
 namespace zhgpt::test {
 namespace {
@@ -69,8 +69,8 @@ class Convert : public testing::Test {
   }
   static std::vector<float> logits(const Checkpoint& c) {
     const auto backend = make_backend("cpu", 1);
-    Gpt model(*backend, small_config().model, 1, Gpt::Purpose::inference);
-    load_parameters(model, c);
+    const auto owner = make_inference_model(*backend, c, 1);
+    Gpt& model = *owner;
     const std::int32_t ids[] = {2, 3, 4};
     backend->upload(model.inputs(1, 3).data, ids, sizeof ids);
     std::vector<float> out(11);
