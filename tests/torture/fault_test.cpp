@@ -11,6 +11,7 @@
 
 #include "io/sample.h"
 #include "torture/effort.h"
+#include "torture/saver.h"
 #include "zhgpt/atomic_file.h"
 
 namespace zhgpt::test {
@@ -130,7 +131,7 @@ TEST_P(Faults, ATemporaryThatCannotBeRemovedIsSweptByTheNextOwner) {
     EXPECT_TRUE(no_unlink.happened());
   }
   EXPECT_EQ(dir.names().size(), 2u);
-  EXPECT_EQ(open_newest_checkpoint(dir.path())->step(), 1);
+  EXPECT_EQ(open_newest(dir.path(), GetParam())->step(), 1);
   const DirectoryLock lock(dir.path());
   EXPECT_EQ(dir.names(), (std::vector<std::string>{name("a"), "run.lock"}));
 }

@@ -40,7 +40,7 @@ Result fill_disk(const Saver& saver) {
     } catch (const IoError&) {
       has_failed = true;
     }
-    const auto newest = open_newest_checkpoint(saver.directory);
+    const auto newest = open_newest(saver.directory, saver.extension);
     if ((newest ? newest->step() : 0) != acknowledged) return lost;
     if (newest && newest->state_hash() != state_hash(sample_snapshot(acknowledged))) return lost;
     for (const auto& entry : std::filesystem::directory_iterator(saver.directory)) {

@@ -48,7 +48,7 @@ class Kill : public FormatTest {
   // What a reader finds who takes no lock, as if it came at this moment.
   void expect_nothing_lost() {
     std::vector<std::string> skipped;
-    const auto newest = open_newest_checkpoint(dir_.path(), &skipped);
+    const auto newest = open_newest(dir_.path(), GetParam(), &skipped);
     EXPECT_TRUE(skipped.empty()) << skipped.front();
     newest_ = newest ? newest->step() : 0;
     EXPECT_GE(newest_, acknowledged_);

@@ -97,7 +97,8 @@ TEST_P(Memory, AStateOfEightTimesTheCapIsSavedAndRead) {
   constexpr std::int64_t kTensors = 16;
   Snapshot snapshot;
   for (std::int64_t i = 0; i < kTensors; ++i) {
-    snapshot.tensors.push_back(made_when_read("t" + std::to_string(i), 8 * cap / kTensors / 4096, 1024));
+    snapshot.tensors.push_back(
+        made_when_read(std::to_string(i) + ".weight", 8 * cap / kTensors / 4096, 1024));
   }
   TempDirectory dir(memory_directory());
   std::int64_t before = live_memory();

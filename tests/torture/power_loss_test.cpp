@@ -53,7 +53,7 @@ class Examiner {
     if (!is_new) return found->second;
     materialise(state);
     std::vector<std::string> refused;
-    const auto newest = open_newest_checkpoint(dir_.path(), &refused);
+    const auto newest = open_newest(dir_.path(), extension_, &refused);
     found->second.refused = static_cast<std::int64_t>(refused.size());
     if (newest) {
       found->second.newest = newest->step();

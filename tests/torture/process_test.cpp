@@ -77,40 +77,64 @@ TEST(Processes, OneOwnsTheDirectoryAndTheOthersAreTold) {
   figure("T18", "starts beside others", starts);
 }
 
-class Readers : public FormatTest {};
+// A saver in a process of its own, until it is killed: a file for each step, and `last`, which is replaced
+// under the readers' hands.
+class Readers : public FormatTest {
+ protected:
+  Readers() {
+    save_checkpoint(last_, sample_snapshot(1));
+    save_checkpoint(dir_.file(name("1")), sample_snapshot(1));
+    saver_ = start([this] {
+      const DirectoryLock lock(dir_.path());
+      const Saver saver{dir_.path(), GetParam(), 2, [](std::int64_t) {}};
+      for (std::int64_t step = 2;; ++step) {
+        saver.save(step);
+        save_checkpoint(last_, sample_snapshot(step), true);
+      }
+      return 0;
+    });
+  }
+  ~Readers() override {
+    ::kill(saver_, SIGKILL);
+    EXPECT_EQ(exit_status(saver_), -1);  // it was still at work
+  }
+  void expect_whole(const Checkpoint& checkpoint) {
+    EXPECT_GE(checkpoint.step(), seen_);
+    seen_ = checkpoint.step();
+    EXPECT_EQ(checkpoint.state_hash(), state_hash(sample_snapshot(seen_)));
+  }
+
+  TempDirectory dir_{memory_directory()};
+  std::string last_ = dir_.file(name("last"));
+  pid_t saver_ = 0;
+  std::int64_t seen_ = 0;
+};
 ZHGPT_FOR_EVERY_FORMAT(Readers);
 
 // T18
 TEST_P(Readers, NeverSeeAPartOfAFile) {
-  TempDirectory dir(memory_directory());
-  save_checkpoint(dir.file(name("last")), sample_snapshot(0));
-  const pid_t child = start([&] {
-    const DirectoryLock lock(dir.path());
-    const Saver saver{dir.path(), GetParam(), 2, [](std::int64_t) {}};
-    for (std::int64_t step = 1;; ++step) {
-      saver.save(step);
-      save_checkpoint(dir.file(name("last")), sample_snapshot(step),
-                      true);  // and one that is replaced under the reader's hands
-    }
-    return 0;
-  });
-  std::int64_t reads = 0, last = 0;
-  for (Rounds rounds(1000); rounds.more(); ++reads) {
-    std::vector<std::string> skipped;
-    const auto newest = open_newest_checkpoint(dir.path(), &skipped);
-    EXPECT_TRUE(skipped.empty()) << skipped.front();
-    ASSERT_TRUE(newest.has_value()) << "read " << reads;
-    EXPECT_GE(newest->step(), last);
-    last = newest->step();
-    EXPECT_EQ(newest->state_hash(), state_hash(sample_snapshot(last)));
-    EXPECT_EQ(refusal(dir.file(name("last"))), "");
+  std::int64_t reads = 0;
+  for (Rounds rounds(1000); rounds.more() || seen_ < 10; ++reads) {
+    expect_whole(Checkpoint::open(last_));
     ASSERT_FALSE(HasFailure()) << "read " << reads;
   }
-  EXPECT_GT(last, 10);
-  ::kill(child, SIGKILL);
-  EXPECT_EQ(exit_status(child), -1);
   figure("T18", "reads beside a saver", reads);
-  figure("T18", "saves meanwhile", last);
+  figure("T18", "saves meanwhile", seen_);
+}
+
+// T18: what was listed may be gone when it is opened; that is no damage, and there is always something newer.
+TEST_P(Readers, OfTheDirectoryAlwaysFindTheNewest) {
+  if (std::string(GetParam()) != "bin") GTEST_SKIP() << "runs save .bin only";
+  std::int64_t reads = 0;
+  for (Rounds rounds(1000); rounds.more() || seen_ < 10; ++reads) {
+    std::vector<std::string> skipped;
+    const auto newest = open_newest_checkpoint(dir_.path(), &skipped);
+    EXPECT_TRUE(skipped.empty()) << skipped.front();
+    ASSERT_TRUE(newest.has_value()) << "read " << reads;
+    expect_whole(*newest);
+    ASSERT_FALSE(HasFailure()) << "read " << reads;
+  }
+  figure("T18", "directories read beside a saver", reads);
 }
 
 }  // namespace

@@ -4,7 +4,10 @@
 // them, "saved" is said when the file is durable, and only then the oldest goes.
 #pragma once
 
+#include <unistd.h>
+
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "io/sample.h"
@@ -28,5 +31,24 @@ struct Saver {
     if (step > kept) ::unlink(path(step - kept).c_str());
   }
 };
+
+// The newest checkpoint of one format that is whole: by the program's own reader of directories, which knows
+// what runs save, or, of the other formats, by opening them all. `skipped` receives a line for each file that
+// was refused.
+inline std::optional<Checkpoint> open_newest(const std::string& directory, const std::string& extension,
+                                             std::vector<std::string>* skipped = nullptr) {
+  if (extension == "bin") return open_newest_checkpoint(directory, skipped);
+  std::optional<Checkpoint> newest;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    if (entry.path().extension() != "." + extension) continue;
+    try {
+      Checkpoint checkpoint = Checkpoint::open(entry.path());
+      if (!newest || checkpoint.step() > newest->step()) newest = std::move(checkpoint);
+    } catch (const Error& error) {
+      if (skipped) skipped->push_back(error.what());
+    }
+  }
+  return newest;
+}
 
 }  // namespace zhgpt::test
