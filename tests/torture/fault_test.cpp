@@ -33,7 +33,7 @@ TEST_P(Durability, TheFileIsOnDiskBeforeItsNameAndTheNameBeforeTheReturn) {
     const FaultScope scope;
     save_checkpoint(dir.file(name("a")), sample_snapshot(), overwrite);
     std::vector<std::string> calls = scope.changes();
-    std::erase(calls, "write");
+    std::erase_if(calls, [](const std::string& call) { return call == "write" || call == "pwrite"; });
     const std::vector<std::string> expected = {"create", "fallocate", "fsync file",
                                                "close",  "rename",    "fsync directory"};
     EXPECT_EQ(calls, expected);
@@ -87,12 +87,12 @@ bool is_harmless(const std::string& call, int at) {
 TEST_P(Faults, OfEveryCallLeaveTheOldFileOrTheNewOne) {
   std::int64_t injected = 0;
   for (const std::string call :
-       {"lstat", "open", "fstatvfs", "fallocate", "write", "fsync", "close", "rename"}) {
+       {"lstat", "open", "fstatvfs", "fallocate", "write", "pwrite", "fsync", "close", "rename"}) {
     for (const int error : {ENOSPC, EDQUOT, EIO, EACCES, EROFS, EFBIG, ENOMEM, EMFILE, ENFILE}) {
       for (const bool for_ever : {false, true}) {
         int at = 1;
         while (save_with(name("a"), {call, error, at, for_ever}, is_harmless(call, at))) ++at;
-        EXPECT_GT(at, 1) << call;
+        EXPECT_TRUE(at > 1 || call == "pwrite") << call;  // .bin is written from front to back
         injected += at - 1;
       }
     }
