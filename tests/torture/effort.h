@@ -60,7 +60,7 @@ class FormatTest : public testing::TestWithParam<const char*> {
  protected:
   std::string name(const std::string& stem) const { return stem + "." + GetParam(); }
 };
-#define ZHGPT_FOR_EVERY_FORMAT(suite)                              \
+#define ZHGPT_FOR_EVERY_FORMAT(suite)                                                            \
   INSTANTIATE_TEST_SUITE_P(Formats, suite, testing::Values("bin", "json", "mpk", "safetensors"), \
                            [](const auto& test) { return std::string(test.param); })
 

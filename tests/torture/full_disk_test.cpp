@@ -14,6 +14,8 @@
 namespace zhgpt::test {
 namespace {
 
+constexpr std::int64_t kRows = 1500;  // files of several pages in every format
+
 bool put_text(const char* path, const std::string& text) {
   return static_cast<bool>(std::ofstream(path) << text << std::flush);
 }
@@ -35,14 +37,14 @@ Result fill_disk(const Saver& saver) {
   bool has_failed = false;
   for (std::int64_t step = 1; step <= 6 && !has_failed; ++step) {
     try {
-      save_checkpoint(saver.path(step), sample_snapshot(step));
+      save_checkpoint(saver.path(step), sample_snapshot(step, kRows));
       acknowledged = step;
     } catch (const IoError&) {
       has_failed = true;
     }
     const auto newest = open_newest(saver.directory, saver.extension);
     if ((newest ? newest->step() : 0) != acknowledged) return lost;
-    if (newest && newest->state_hash() != state_hash(sample_snapshot(acknowledged))) return lost;
+    if (newest && newest->state_hash() != state_hash(sample_snapshot(acknowledged, kRows))) return lost;
     for (const auto& entry : std::filesystem::directory_iterator(saver.directory)) {
       if (entry.path().filename().string().starts_with(".")) return left_over;
     }
@@ -56,7 +58,7 @@ ZHGPT_FOR_EVERY_FORMAT(FullDisk);
 // T10
 TEST_P(FullDisk, KeepsWhatWasAcknowledged) {
   TempDirectory dir;
-  save_checkpoint(dir.file(name("a")), sample_snapshot(1));
+  save_checkpoint(dir.file(name("a")), sample_snapshot(1, kRows));
   const std::int64_t file_kib =
       static_cast<std::int64_t>(std::filesystem::file_size(dir.file(name("a")))) / 1024;
   std::filesystem::create_directory(dir.file("disk"));

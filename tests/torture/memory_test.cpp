@@ -45,7 +45,7 @@ TEST_P(Memory, EveryAllocationOfASaveMayFail) {
     }
     save_checkpoint(path, sample_snapshot(1), true);
   }
-  EXPECT_GT(failed, 100);
+  EXPECT_GT(failed, 50);
   figure("T26", "allocations of a save failed", failed);
 }
 
@@ -53,24 +53,25 @@ TEST_P(Memory, EveryAllocationOfASaveMayFail) {
 TEST_P(Memory, EveryAllocationOfALoadMayFail) {
   TempDirectory dir(memory_directory());
   save_checkpoint(dir.file(name("a")), sample_snapshot(1));
-  Checkpoint::open(dir.file(name("a")));  // what is made once is not counted below
+  const std::uint64_t expected =
+      Checkpoint::open(dir.file(name("a"))).state_hash();  // what is made once is made now
   std::int64_t failed = 0;
   for (const bool for_ever : {false, true}) {
     for (std::int64_t at = 1;; ++at, ++failed) {
       const std::int64_t live = live_memory();
-      bool has_thrown = false, has_happened = false;
+      std::uint64_t found = expected;  // sorting does without the memory that it would like to have
+      bool has_happened = false;
       {
         const AllocationFault fault(at, for_ever);
         try {
-          Checkpoint::open(dir.file(name("a")));
+          found = Checkpoint::open(dir.file(name("a"))).state_hash();
         } catch (const std::exception&) {
-          has_thrown = true;
         }
         has_happened = fault.happened();
       }
       ASSERT_EQ(live_memory(), live) << "allocation " << at;
+      ASSERT_EQ(found, expected) << "allocation " << at;
       if (!has_happened) break;
-      ASSERT_TRUE(has_thrown) << "allocation " << at;
     }
   }
   EXPECT_GT(failed, 20);

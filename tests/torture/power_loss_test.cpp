@@ -127,7 +127,7 @@ class PowerLoss : public FormatTest {
   }
   void expect_nothing_lost(const Trace& trace) {
     const Findings findings = examine(trace);
-    EXPECT_GT(findings.states, 1000);
+    EXPECT_GT(findings.states, 500);
     EXPECT_EQ(findings.lost, 0);
     EXPECT_EQ(findings.falsely_accepted, 0);
     EXPECT_EQ(findings.refused, 0);  // no file has its final name before it is whole
