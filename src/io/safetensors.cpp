@@ -82,7 +82,8 @@ TensorSource stored(const TensorSource& source) {
 std::string header_text(const Snapshot& snapshot) {
   std::string run_id, vocab;
   for (const std::uint8_t byte : snapshot.run_id) run_id += hex(byte).substr(16);
-  for (const std::int32_t entry : snapshot.vocab) vocab += (vocab.empty() ? "" : " ") + std::to_string(entry);
+  for (const std::int32_t entry : snapshot.vocab)
+    vocab.append(vocab.empty() ? "" : " ").append(std::to_string(entry));
 
   std::string text(kHead);
   text += kPlaceholder;

@@ -33,7 +33,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     const auto record = KeyValues::parse({reinterpret_cast<const char*>(data), size}, "input");
     ZHGPT_REQUIRE(KeyValues::parse(record.to_string(), "again").entries() == record.entries());
-    for (const auto& [key, value] : record.entries()) {
+    for (const auto& entry : record.entries()) {
+      const std::string &key = entry.first, &value = entry.second;
       ZHGPT_REQUIRE(record.has(key) && record.get(key) == value);
       fuzz::expect_value_or_refusal([&] { record.get_integer(key); });
       fuzz::expect_value_or_refusal([&] {

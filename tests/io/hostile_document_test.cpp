@@ -101,8 +101,8 @@ TEST_P(HostileDocument, EveryPlaceTimesExtremeNumbers) {
         Bytes file = good_;
         put(file, at, width, value);
         try_file(file);
-        std::reverse(file.begin() + static_cast<std::ptrdiff_t>(at),
-                     file.begin() + static_cast<std::ptrdiff_t>(at + width));
+        for (std::size_t i = 0; i < width; ++i)
+          file[at + i] = static_cast<std::uint8_t>(value >> (8 * (width - 1 - i)));
         try_file(file);
       }
     }
