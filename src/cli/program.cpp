@@ -127,6 +127,8 @@ int parse_and_run(int argc, char** argv) {
   add_sample(app, action);
   add_eval(app, action);
   add_inspect(app, action);
+  add_import(app, action);
+  add_export(app, action);
   add_doctor(app, action);
   add_selftest(app, action);
   for (CLI::App* sub : app.get_subcommands({})) {

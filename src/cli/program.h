@@ -19,6 +19,8 @@ void add_resume(CLI::App& app, Action& action);
 void add_sample(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
+void add_import(CLI::App& app, Action& action);
+void add_export(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 void add_selftest(CLI::App& app, Action& action);
 
