@@ -1,11 +1,12 @@
 // Checkpoints: one logical state, streamed into one file and read back only when all of it is proven.
 //
-// This layer knows names, shapes and bytes; it knows nothing of models, optimizers or devices. The byte-exact
-// format is checkpoints/FORMAT.md; the write protocol is AtomicFile's.
+// This layer knows names, shapes and bytes; it knows nothing of models, optimizers or devices. The state can be
+// kept in four formats (formats.h); .bin is the native one. Their byte-exact description is
+// checkpoints/FORMAT.md; the write protocol is AtomicFile's.
 //
-// Format version 1 goals: every truncation and every flipped bit is detected; a hostile file with valid
-// hashes can not make the reader crash, overrun, or allocate more than the file's size. Non-goals:
-// compression, partial update.
+// Goals, of all four: every truncation and every flipped bit is detected; a hostile file with valid hashes can
+// not make the reader crash, overrun, or allocate more than the file's size and 64 MiB. Non-goals: compression,
+// partial update.
 #pragma once
 
 #include <array>
@@ -63,58 +64,66 @@ struct Snapshot {
   std::vector<TensorSource> tensors;
 };
 
-// Writes the file atomically through one buffer of at most 16 MiB of host memory. Throws IoError, or
-// CheckpointError when the snapshot can not be a checkpoint: a float that is not finite (a resumable file
-// never holds one), a bad or repeated name, an empty dimension. An existing file is refused unless
-// `overwrite`.
-void save_checkpoint(const std::string& path, const Snapshot& snapshot, bool overwrite = false);
+// DO NOT CHANGE THE ORDER: fixtures and messages follow it.
+enum class Format { binary, json, msgpack, safetensors };
 
-class CheckpointFile;  // the open file and where its sections lie (src/io/checkpoint_file.h)
+class Contents;  // what a reader has proven (src/io/contents.h)
 
+// A checkpoint that was read: a handle, cheap to copy.
 class Checkpoint {
  public:
-  // Reads and verifies the whole file: structure by rules R1-R10 (FORMAT.md), every hash, every float finite.
-  // Throws CheckpointError "file: byte offset: rule, found, expected, what to do" or IoError. Accepts regular
-  // files only.
+  // Reads and verifies the whole file, of whichever format its content says: structure by rules R1-R10
+  // (FORMAT.md), every hash, every float finite. Throws CheckpointError "file: byte offset: rule, found,
+  // expected, what to do" or IoError. Accepts regular files only.
   static Checkpoint open(const std::string& path);
 
-  const std::string& path() const { return path_; }
-  std::int64_t step() const { return step_; }
-  const RunId& run_id() const { return run_id_; }
-  const KeyValues& config() const { return config_; }
-  const KeyValues& progress() const { return progress_; }
-  const std::vector<std::int32_t>& vocab() const { return vocab_; }
-  const std::string& history() const { return history_; }
-  const std::vector<TensorInfo>& tensors() const { return tensors_; }
-  std::int64_t file_bytes() const { return file_bytes_; }
-  // One hash over every tensor's kind, name, dtype, shape and bytes, in order: equal states, equal hash.
-  std::uint64_t state_hash() const { return state_hash_; }
+  const std::string& path() const;
+  Format format() const;
+  std::int64_t step() const;
+  const RunId& run_id() const;
+  const KeyValues& config() const;
+  const KeyValues& progress() const;
+  const std::vector<std::int32_t>& vocab() const;
+  const std::string& history() const;
+  const std::vector<TensorInfo>& tensors() const;
+  std::int64_t file_bytes() const;
+  // One hash over every tensor's kind, name, dtype, shape and bytes, in order: equal states, equal hash,
+  // whatever the format.
+  std::uint64_t state_hash() const;
 
-  // Copies one tensor into `to` (exactly its size), hashing again on the way. Throws CheckpointError when it
-  // is not there or has changed since open.
+  // Copies a tensor, or its bytes from `offset` on, into `to`, proving again that they are those that were
+  // verified. The first asks for exactly the tensor's size. Throws CheckpointError when it is not there, or
+  // the file has changed.
   void read(SectionKind kind, const std::string& name, std::span<std::byte> to) const;
+  void read(SectionKind kind, const std::string& name, std::int64_t offset, std::span<std::byte> to) const;
+  // The tensor where it lies: only of a .bin in memory (load_model_bytes), 4096-aligned as that memory is;
+  // otherwise, and when there is no such tensor, empty.
+  std::span<const std::byte> view(SectionKind kind, const std::string& name) const;
 
  private:
-  std::shared_ptr<const CheckpointFile> file_;
-  std::string path_;
-  std::int64_t step_ = 0, file_bytes_ = 0;
-  RunId run_id_{};
-  KeyValues config_, progress_;
-  std::vector<std::int32_t> vocab_;
-  std::string history_;
-  std::vector<TensorInfo> tensors_;
-  std::uint64_t state_hash_ = 0;
+  friend Checkpoint make_checkpoint(std::shared_ptr<const Contents> contents);
+  std::shared_ptr<const Contents> contents_;
 };
+
+// What a checkpoint holds, to be written again: tensors are read from it when they are asked for.
+Snapshot snapshot_of(const Checkpoint& checkpoint);
+
+// Writes the file atomically, in the format that the path's extension names (.bin for one that names none),
+// through buffers of at most 64 MiB in all. Throws IoError, or CheckpointError when the snapshot can not be a
+// checkpoint: a float that is not finite (a resumable file never holds one), a bad or repeated name, an empty
+// dimension. An existing file is refused unless `overwrite`.
+void save_checkpoint(const std::string& path, const Snapshot& snapshot, bool overwrite = false);
 
 // The state hash of what a snapshot would save.
 std::uint64_t state_hash(const Snapshot& snapshot);
 
-// What a file's header says, after its own hash only: to order files, never to trust one. nullopt when it has
-// none.
+// What the header of a .bin says, after its own hash only: to order files, never to trust one. nullopt when it
+// has none.
 struct CheckpointHeader {
   std::int64_t step = 0;
   RunId run_id{};
-  std::uint64_t hash = 0;  // of the header itself
+  std::uint32_t incompat = 0;  // feature bits that a reader must know
+  std::uint64_t hash = 0;      // of the header itself
 };
 std::optional<CheckpointHeader> peek_checkpoint(const std::string& path) noexcept;
 

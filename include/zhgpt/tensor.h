@@ -12,7 +12,7 @@
 namespace zhgpt {
 
 // DO NOT CHANGE THESE VALUES: they are written into checkpoints (checkpoints/FORMAT.md).
-enum class DType : std::uint16_t { f32 = 1, f64 = 2, bf16 = 3, i32 = 4, i64 = 5, u16 = 6, u8 = 7 };
+enum class DType : std::uint16_t { f32 = 1, f64 = 2, bf16 = 3, i32 = 4, i64 = 5, u16 = 6, u8 = 7, f16 = 8 };
 
 std::int64_t dtype_bytes(DType dtype);
 const char* dtype_name(DType dtype);

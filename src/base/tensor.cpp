@@ -13,6 +13,7 @@ std::int64_t dtype_bytes(DType dtype) {
     case DType::i64: return 8;
     case DType::u16: return 2;
     case DType::u8: return 1;
+    case DType::f16: return 2;
   }
   throw ConfigError("dtype_bytes: no such dtype: " + std::to_string(static_cast<int>(dtype)));
 }
@@ -26,6 +27,7 @@ const char* dtype_name(DType dtype) {
     case DType::i64: return "i64";
     case DType::u16: return "u16";
     case DType::u8: return "u8";
+    case DType::f16: return "f16";
   }
   return "?";
 }

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string_view>
 
-#include "io/checkpoint_file.h"
+#include "io/binary_file.h"
 #include "io/posix_file.h"
 #include "zhgpt/checkpoint.h"
 #include "zhgpt/error.h"
@@ -16,7 +16,7 @@ namespace zhgpt {
 
 std::optional<CheckpointHeader> peek_checkpoint(const std::string& path) noexcept {
   try {
-    return CheckpointFile::peek(path);
+    return BinaryFile::header_of(ByteSource::open(path));
   } catch (const std::exception&) {
     return std::nullopt;
   }

@@ -10,7 +10,8 @@ namespace zhgpt::format {
 inline constexpr std::array<std::uint8_t, 8> kMagic = {0x89, 'C', 'G', 'P', 0x0D, 0x0A, 0x1A, 0x0A};
 inline constexpr std::uint32_t kVersion = 1;         // what the writer writes and the newest that the reader reads
 inline constexpr std::uint32_t kMinReader = 1;       // the oldest reader that can read what the writer writes
-inline constexpr std::uint32_t kKnownIncompat = 0;   // incompat bits that the reader understands
+inline constexpr std::uint32_t kIncompatFloat16 = 1; // incompat bit: there may be sections of dtype f16
+inline constexpr std::uint32_t kKnownIncompat = kIncompatFloat16;
 inline constexpr std::uint32_t kEndianTag = 0x01020304;
 
 inline constexpr std::int64_t kHeaderBytes = 128;

@@ -22,12 +22,12 @@ std::uint64_t section_hash(std::span<const std::uint64_t> chunk_hashes, std::uin
   return hash_bytes(out.bytes(), section);
 }
 
-StateHasher::StateHasher() : state_(XXH3_createState()) {
+Hasher::Hasher() : state_(XXH3_createState()) {
   if (!state_) throw std::bad_alloc();
   XXH3_64bits_reset(state_);
 }
 
-StateHasher::~StateHasher() { XXH3_freeState(state_); }
+Hasher::~Hasher() { XXH3_freeState(state_); }
 
 void StateHasher::begin_tensor(const TensorInfo& info) {
   ByteWriter out;
@@ -40,8 +40,8 @@ void StateHasher::begin_tensor(const TensorInfo& info) {
   add(out.bytes());
 }
 
-void StateHasher::add(std::span<const std::byte> bytes) { XXH3_64bits_update(state_, bytes.data(), bytes.size()); }
+void Hasher::add(std::span<const std::byte> bytes) { XXH3_64bits_update(state_, bytes.data(), bytes.size()); }
 
-std::uint64_t StateHasher::value() const { return XXH3_64bits_digest(state_); }
+std::uint64_t Hasher::value() const { return XXH3_64bits_digest(state_); }
 
 }  // namespace zhgpt

@@ -84,7 +84,8 @@ bool is_known_dtype(std::uint16_t dtype) {
     case DType::i32:
     case DType::i64:
     case DType::u16:
-    case DType::u8: return true;
+    case DType::u8:
+    case DType::f16: return true;
   }
   return false;
 }
@@ -156,6 +157,7 @@ std::optional<std::int64_t> first_not_finite(DType dtype, std::span<const std::b
     case DType::f32: return first_with_all<std::uint32_t>(bytes, 0x7F800000u);
     case DType::f64: return first_with_all<std::uint64_t>(bytes, 0x7FF0000000000000u);
     case DType::bf16: return first_with_all<std::uint16_t>(bytes, 0x7F80u);
+    case DType::f16: return first_with_all<std::uint16_t>(bytes, 0x7C00u);
     case DType::i32:
     case DType::i64:
     case DType::u16:

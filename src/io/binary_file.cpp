@@ -1,7 +1,4 @@
-#include "io/checkpoint_file.h"
-
-#include <fcntl.h>
-#include <sys/stat.h>
+#include "io/binary_file.h"
 
 #include <algorithm>
 #include <array>
@@ -34,64 +31,30 @@ constexpr const char* kMagicText = "89 43 47 50 0d 0a 1a 0a";
 
 }  // namespace
 
-CheckpointFile::CheckpointFile(std::string path, FileDescriptor fd, std::int64_t bytes)
-    : path_(std::move(path)), fd_(std::move(fd)), bytes_(bytes) {}
-
-CheckpointFile CheckpointFile::open_regular(const std::string& path) {
-  // O_NOFOLLOW: a link must not lead a reader elsewhere. O_NONBLOCK: opening a pipe must not wait for a writer.
-  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  struct stat info {};
-  if (!fd.is_open()) {
-    const int error = errno;
-    const bool is_file = ::lstat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode);
-    if (is_file) throw_io_error(path, "open", error);
-  } else if (::fstat(fd.get(), &info) != 0) {
-    throw_io_error(path, "fstat", errno);
-  }
-  if (!S_ISREG(info.st_mode)) throw CheckpointError(tr(Msg::io_not_regular, path, file_kind_text(info.st_mode)));
-  return CheckpointFile(path, std::move(fd), info.st_size);
+BinaryFile::BinaryFile(std::shared_ptr<const ByteSource> source) : source_(std::move(source)) {
+  read_header();
+  read_trailer();
+  read_manifest();
 }
 
-std::shared_ptr<const CheckpointFile> CheckpointFile::open(const std::string& path) {
-  const auto file = std::make_shared<CheckpointFile>(open_regular(path));
-  file->read_header();
-  file->read_trailer();
-  file->read_manifest();
-  return file;
+CheckpointHeader BinaryFile::header_of(std::shared_ptr<const ByteSource> source) {
+  BinaryFile file;
+  file.source_ = std::move(source);
+  file.read_header();
+  return file.header_;
 }
 
-std::optional<CheckpointHeader> CheckpointFile::peek(const std::string& path) {
-  try {
-    CheckpointFile file = open_regular(path);
-    file.read_header();
-    return file.header();
-  } catch (const Error&) {
-    return std::nullopt;
-  }
-}
-
-void CheckpointFile::refuse(std::int64_t offset, const std::string& what, const std::string& found,
-                            const std::string& expected) const {
-  throw CheckpointError(tr(Msg::ck_refused, path_, offset, what, found, expected));
-}
-
-void CheckpointFile::read(std::int64_t offset, std::span<std::byte> to) const {
-  const std::size_t got = read_at(fd_.get(), path_, offset, to);
-  if (got != to.size()) {
-    refuse(offset + static_cast<std::int64_t>(got), tr(Msg::ck_changed), std::to_string(got), std::to_string(to.size()));
-  }
-}
-
-void CheckpointFile::read_header() {
+void BinaryFile::read_header() {
   constexpr std::int64_t kLeast = format::kHeaderBytes + format::kTrailerBytes;
+  const std::int64_t size = source_->size();
   std::array<std::byte, format::kHeaderBytes> bytes;
   // The magic first: of any other file, its being short is not the point.
-  if (bytes_ >= 8) {
-    read(0, std::span(bytes).first(8));
+  if (size >= 8) {
+    source_->read(0, std::span(bytes).first(8));
     if (!is_magic(std::span(bytes).first(8))) refuse(0, tr(Msg::ck_magic), hex_bytes(std::span(bytes).first(8)), kMagicText);
   }
-  if (bytes_ < kLeast) refuse(bytes_, tr(Msg::ck_too_short), std::to_string(bytes_), ">= " + std::to_string(kLeast));
-  read(0, bytes);
+  if (size < kLeast) refuse(size, tr(Msg::ck_too_short), std::to_string(size), ">= " + std::to_string(kLeast));
+  source_->read(0, bytes);
 
   ByteReader in(bytes);
   std::span<const std::byte> magic, run_id, reserved;
@@ -108,23 +71,24 @@ void CheckpointFile::read_header() {
     refuse(8, tr(Msg::ck_version), std::to_string(version) + ", " + std::to_string(min_reader), "1 <= min_reader <= format");
   }
   if (min_reader > format::kVersion) {
-    throw CheckpointError(tr(Msg::ck_future_version, path_, version, min_reader, format::kVersion));
+    throw CheckpointError(tr(Msg::ck_future_version, source_->path(), version, min_reader, format::kVersion));
   }
   if (const std::uint32_t unknown = incompat & ~format::kKnownIncompat) {
-    throw CheckpointError(tr(Msg::ck_unknown_feature, path_, hex(unknown), hex(format::kKnownIncompat)));
+    throw CheckpointError(tr(Msg::ck_unknown_feature, source_->path(), hex(unknown), hex(format::kKnownIncompat)));
   }
   for (std::size_t i = 0; i < reserved.size(); ++i) {
     if (reserved[i] != std::byte{0}) refuse(52 + static_cast<std::int64_t>(i), tr(Msg::ck_not_zero), hex_bytes(reserved.subspan(i, 1)), "00");
   }
   if (step > INT64_MAX) refuse(24, tr(Msg::ck_step), std::to_string(step), "< 2^63");
+  header_.incompat = incompat;
   header_.step = static_cast<std::int64_t>(step);
   std::ranges::transform(run_id, header_.run_id.begin(), [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
 }
 
-void CheckpointFile::read_trailer() {
-  const std::int64_t at = bytes_ - format::kTrailerBytes;
+void BinaryFile::read_trailer() {
+  const std::int64_t size = source_->size(), at = size - format::kTrailerBytes;
   std::array<std::byte, format::kTrailerBytes> bytes;
-  read(at, bytes);
+  source_->read(at, bytes);
   ByteReader in(bytes);
   std::span<const std::byte> magic, run_id;
   std::uint64_t file_bytes = 0, manifest_offset = 0, manifest_bytes = 0, header_hash = 0, stored_hash = 0;
@@ -135,8 +99,8 @@ void CheckpointFile::read_trailer() {
   if (hashes_differ(stored_hash, hash)) {
     refuse(at + format::kTrailerHashAt, tr(Msg::ck_trailer_hash), hex(hash), hex(stored_hash));
   }
-  if (file_bytes != static_cast<std::uint64_t>(bytes_)) {
-    refuse(at + 8, tr(Msg::ck_file_size), std::to_string(bytes_), std::to_string(file_bytes));
+  if (file_bytes != static_cast<std::uint64_t>(size)) {
+    refuse(at + 8, tr(Msg::ck_file_size), std::to_string(size), std::to_string(file_bytes));
   }
   if (hashes_differ(header_hash, header_.hash)) {
     refuse(at + 40, tr(Msg::ck_other_header), hex(header_hash), hex(header_.hash));
@@ -156,9 +120,9 @@ void CheckpointFile::read_trailer() {
   manifest_bytes_ = static_cast<std::int64_t>(manifest_bytes);
 }
 
-void CheckpointFile::read_manifest() {
+void BinaryFile::read_manifest() {
   std::vector<std::byte> bytes(static_cast<std::size_t>(manifest_bytes_));
-  read(manifest_offset_, bytes);
+  source_->read(manifest_offset_, bytes);
   const std::uint64_t hash = hash_bytes(bytes);
   if (hashes_differ(manifest_hash_, hash)) {
     refuse(manifest_offset_, tr(Msg::ck_manifest_hash), hex(hash), hex(manifest_hash_));
@@ -192,7 +156,7 @@ void CheckpointFile::read_manifest() {
   }
 }
 
-SectionRecord CheckpointFile::read_record(ByteReader& in, std::uint32_t index, std::int64_t expected_offset) const {
+SectionRecord BinaryFile::read_record(ByteReader& in, std::uint32_t index, std::int64_t expected_offset) const {
   const std::int64_t at = manifest_offset_ + manifest_bytes_ - static_cast<std::int64_t>(in.left());
   const auto require = [&](bool holds, Msg rule, auto found, const std::string& expected) {
     if (!holds) refuse(at, tr(rule), to_text(found), expected);
@@ -207,8 +171,10 @@ SectionRecord CheckpointFile::read_record(ByteReader& in, std::uint32_t index, s
   record.is_skipped = !is_known_kind(kind);
   require(!record.is_skipped || flags == format::kSectionOptional, Msg::ck_kind, kind, "1..7");
   require(record.is_skipped || flags == 0, Msg::ck_flags, flags, "0");
-  require(is_known_dtype(dtype), Msg::ck_dtype, dtype, "1..7");
+  require(is_known_dtype(dtype), Msg::ck_dtype, dtype, "1..8");
   require(rank <= format::kMaxRank, Msg::ck_rank, rank, "0..8");
+  const bool is_half = dtype == static_cast<std::uint16_t>(DType::f16);
+  require(!is_half || (header_.incompat & format::kIncompatFloat16), Msg::ck_dtype, dtype, "1..7");
   record.info.kind = static_cast<SectionKind>(kind);
   record.info.dtype = static_cast<DType>(dtype);
   for (int axis = 0; axis < rank; ++axis) {
