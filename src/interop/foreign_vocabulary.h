@@ -18,8 +18,8 @@ namespace zhgpt::interop {
 
 struct ForeignVocabulary {
   std::string path;
-  std::vector<std::string> tokens;  // by id; "" where there is none
-  std::string unknown;              // what it calls unknown text; "" when it does not say
+  std::vector<std::string> tokens = {};  // by id; "" where there is none
+  std::string unknown = {};  // what it calls unknown text; "" when it does not say
 };
 
 // Reads vocab.json of this program, tokenizer.json (WordLevel, WordPiece, BPE without merges) or vocab.txt (a token a
@@ -28,8 +28,8 @@ ForeignVocabulary load_foreign_vocabulary(const std::string& path);
 
 struct VocabularyMapping {
   Vocabulary vocab;
-  std::shared_ptr<const std::vector<std::int64_t>> rows;  // of the foreign embedding, for each id; or kMeanRow
-  std::string unknown, end;                               // the tokens that became ids 0 and 1; "" when none did
+  std::shared_ptr<const std::vector<std::int64_t>> rows = {};  // of the foreign embedding, for each id; or kMeanRow
+  std::string unknown = {}, end = {};                          // the tokens that became ids 0 and 1; "" when none did
   std::int64_t dropped = 0;                               // rows that no id has
 };
 

@@ -81,9 +81,10 @@ Imported import_model(const std::string& path, const std::string& vocabulary) {
   const VocabularyMapping mapping =
       map_vocabulary(load_foreign_vocabulary(vocabulary_path), model_rows, foreign.config.end_id);
 
-  Imported imported{.notes = notes_on(mapping, model_rows)};
+  Imported imported{{}, notes_on(mapping, model_rows)};
   Snapshot& snapshot = imported.snapshot;
-  for (const ParameterSpec& spec : ParameterTable(foreign.config.model).specs()) {
+  const ParameterTable table(foreign.config.model);
+  for (const ParameterSpec& spec : table.specs()) {
     TensorSource tensor = renamed(take(foreign, spec), spec.name);
     if (spec.name == "wte.weight") tensor = with_rows(std::move(tensor), mapping.rows);
     snapshot.tensors.push_back(std::move(tensor));
