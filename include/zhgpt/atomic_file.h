@@ -27,6 +27,8 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
+  // Overwrites what was written at `offset`. REQUIRES: it was.
+  void patch(std::int64_t offset, std::span<const std::byte> bytes);
   std::int64_t written() const { return written_; }
   // After this returns the file is durable. Throws IoError otherwise; an fsync that failed is never tried
   // again.

@@ -1,7 +1,7 @@
 // Models to and from other programs: Hugging Face transformers, llama.cpp, llm.c. Facts and limits: docs/interop.md.
 //
-// Everything is read tensor by tensor: host memory holds one tensor of the model, the largest, and some pieces. The
-// same input gives the same bytes.
+// Tensors are read and written in pieces: host memory holds the vocabulary and some pieces of 16 MiB. The same input
+// gives the same bytes.
 #pragma once
 
 #include <string>

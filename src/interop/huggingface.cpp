@@ -5,11 +5,13 @@
 
 #include "interop/huggingface_files.h"
 #include "interop/model_source.h"
-#include "interop/safetensors.h"
 #include "interop/tensor_views.h"
 #include "io/atomic_directory.h"
+#include "io/safetensors_header.h"
+#include "io/transpose.h"
 #include "zhgpt/atomic_file.h"
 #include "zhgpt/error.h"
+#include "zhgpt/formats.h"
 #include "zhgpt/interop.h"
 #include "zhgpt/messages.h"
 
@@ -34,32 +36,25 @@ std::string weights_path(const std::string& directory) {
   return std::filesystem::canonical(directory + "/model.safetensors").string();
 }
 
-DType dtype_of(const StoredTensor& tensor) {
+DType dtype_of(const SafetensorsTensor& tensor) {
   if (tensor.dtype == "F32") return DType::f32;
   if (tensor.dtype == "F16") return DType::f16;
   if (tensor.dtype == "BF16") return DType::bf16;
   throw CheckpointError(tr(Msg::interop_dtype, tensor.name, tensor.dtype));
 }
 
-TensorSource source_of(const std::shared_ptr<const ByteSource>& file, const StoredTensor& tensor, const std::string& name) {
+TensorSource source_of(const std::shared_ptr<const ByteSource>& file, const SafetensorsTensor& tensor, const std::string& name) {
   const TensorInfo info{SectionKind::parameter, name, dtype_of(tensor), tensor.shape};
-  return {info, [file, begin = tensor.offset](std::int64_t offset, std::span<std::byte> to) { file->read(begin + offset, to); }};
+  return {info, [file, begin = tensor.begin](std::int64_t offset, std::span<std::byte> to) { file->read(begin + offset, to); }};
 }
 
 }  // namespace
-
-bool is_conv1d_weight(const std::string& name) {
-  for (const char* end : {".attn.c_attn.weight", ".attn.c_proj.weight", ".mlp.c_fc.weight", ".mlp.c_proj.weight"}) {
-    if (name.ends_with(end)) return true;
-  }
-  return false;
-}
 
 ForeignModel open_huggingface(const std::string& directory) {
   ForeignModel model{.path = weights_path(directory)};
   model.config = read_gpt2_config(directory + "/config.json");
   const auto file = ByteSource::open(model.path);
-  for (const StoredTensor& tensor : read_safetensors_header(*file)) {
+  for (const SafetensorsTensor& tensor : read_safetensors_header(*file).tensors) {
     const std::string name = tensor.name.starts_with(kPrefix) ? tensor.name.substr(std::string_view(kPrefix).size()) : tensor.name;
     if (is_mask(name)) continue;
     TensorSource source = source_of(file, tensor, name);
@@ -88,13 +83,22 @@ namespace zhgpt {
 
 using namespace interop;
 
+namespace {
+
+// A .safetensors checkpoint is what transformers loads already; here without moments and history.
+Snapshot weights_of(const Snapshot& snapshot, const ModelSource& source) {
+  Snapshot weights = snapshot;
+  weights.progress.set("inference_only", "true");
+  weights.history.clear();
+  weights.tensors.clear();
+  for (const ParameterSpec& spec : source.table().specs()) weights.tensors.push_back(source.parameter(spec.name));
+  return weights;
+}
+
+}  // namespace
+
 void export_huggingface(const Snapshot& snapshot, const std::string& path) {
   const ModelSource source(snapshot);
-  std::vector<TensorSource> tensors;
-  for (const ParameterSpec& spec : source.table().specs()) {
-    TensorSource tensor = renamed(source.parameter(spec.name), kPrefix + spec.name);
-    tensors.push_back(is_conv1d_weight(spec.name) ? transposed(std::move(tensor)) : std::move(tensor));
-  }
   AtomicDirectory directory(path);
   write_text_file(directory.file("config.json"), gpt2_config_json(source.model()));
   write_text_file(directory.file("tokenizer.json"), tokenizer_json(source.vocab()));
@@ -102,7 +106,7 @@ void export_huggingface(const Snapshot& snapshot, const std::string& path) {
   write_text_file(directory.file("special_tokens_map.json"), special_tokens_map_json());
   write_text_file(directory.file("generation_config.json"), generation_config_json());
   write_text_file(directory.file("README.md"), model_card(source));
-  write_safetensors_weights(directory.file("model.safetensors"), tensors);
+  save_model_safetensors(directory.file("model.safetensors"), weights_of(snapshot, source));
   directory.commit();
 }
 

@@ -10,9 +10,6 @@
 
 namespace zhgpt::interop {
 
-// Whether transformers stores the weight of this parameter as (C, OC): the projections of a block, biases aside.
-bool is_conv1d_weight(const std::string& name);
-
 // Throws CheckpointError, or IoError.
 ForeignModel open_huggingface(const std::string& directory);
 

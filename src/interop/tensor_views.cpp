@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "io/transpose.h"
 #include "zhgpt/bfloat16.h"
 #include "zhgpt/error.h"
 #include "zhgpt/float16.h"
@@ -95,25 +96,9 @@ TensorSource as_f16(TensorSource source) {
 TensorSource transposed(TensorSource source) {
   TensorInfo info = source.info;
   std::swap(info.shape[0], info.shape[1]);
-  auto held = std::make_shared<std::vector<std::byte>>();
-  return {info, [source = std::move(source), held](std::int64_t offset, std::span<std::byte> to) {
-            const auto rows = static_cast<std::size_t>(source.info.shape[0]);
-            const auto columns = static_cast<std::size_t>(source.info.shape[1]);
-            const auto size = static_cast<std::size_t>(dtype_bytes(source.info.dtype));
-            if (held->empty()) {
-              held->resize(rows * columns * size);
-              source.read(0, *held);
-            }
-            // Element i of the result is element (i % rows, i / rows) of the source.
-            const std::size_t first = static_cast<std::size_t>(offset) / size, count = to.size() / size;
-            for (std::size_t i = 0; i < count; ++i) {
-              const std::size_t row = (first + i) % rows, column = (first + i) / rows;
-              std::memcpy(to.data() + i * size, held->data() + (row * columns + column) * size, size);
-            }
-            if (first + count == rows * columns) {
-              held->clear();
-              held->shrink_to_fit();
-            }
+  return {std::move(info), [source = std::move(source)](std::int64_t offset, std::span<std::byte> to) {
+            const std::int64_t rows = source.info.shape[0], columns = source.info.shape[1];
+            read_transposed(source.read, rows, columns, dtype_bytes(source.info.dtype), offset, to);
           }};
 }
 

@@ -1,7 +1,7 @@
 // Views: tensor sources computed from others while they are read, so that a model is converted tensor by tensor.
 //
-// A view reads its source in pieces and holds one piece, except where it says otherwise. REQUIRES of every read:
-// offset and size are whole elements, as the writers' pieces of a power of two bytes are.
+// A view reads its source in pieces and holds one of them. REQUIRES of every read: offset and size are whole elements,
+// as those of the writers are.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ TensorSource as_f32(TensorSource source);
 // f16 from f32, to the nearest, ties to even. Reading throws CheckpointError when a value is too large for f16.
 TensorSource as_f16(TensorSource source);
 
-// (R, C) to (C, R). Holds the whole tensor from the first byte read until the last one.
+// (R, C) to (C, R).
 TensorSource transposed(TensorSource source);
 
 // f32 (R, C) to (rows.size(), C): row i is the source's row rows[i], or the mean of all of its rows, summed in

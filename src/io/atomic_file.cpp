@@ -58,6 +58,15 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
+void AtomicFile::patch(std::int64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = retry_interrupted([&] { return ::pwrite(fd_, bytes.data(), bytes.size(), offset); });
+    if (count <= 0) fail("pwrite", count < 0 ? errno : EIO);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    offset += count;
+  }
+}
+
 void AtomicFile::commit() {
   if (::fsync(fd_) != 0) {
     const int error = errno;

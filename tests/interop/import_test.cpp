@@ -217,7 +217,11 @@ TEST(Import, EveryDamagedHeaderIsRefusedOrHarmless) {
       Bytes bytes = whole;
       bytes[i] = static_cast<std::uint8_t>(bytes[i] ^ change);
       put_file(directory.file("model.safetensors"), bytes);
-      refused += import_refusal(directory.path) != "";
+      try {
+        import_model(directory.path, "");  // reads all of it, to hash it
+      } catch (const Error&) {
+        ++refused;
+      }
     }
   }
   EXPECT_GT(refused, 500);
