@@ -18,9 +18,9 @@ class AtomicFile {
  public:
   enum class Existing { refuse, replace };
 
-  // expected_bytes > 0 checks the free space and reserves it at once. Throws IoError (path, system error,
-  // next step).
-  AtomicFile(std::string path, Existing existing, std::int64_t expected_bytes = 0);
+  // expected_bytes > 0 checks the free space and reserves it at once. mode: of the new file, less what the umask
+  // takes. Throws IoError (path, system error, next step).
+  AtomicFile(std::string path, Existing existing, std::int64_t expected_bytes = 0, unsigned mode = 0666);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();  // without commit: removes the temporary file
@@ -30,6 +30,7 @@ class AtomicFile {
   // Overwrites what was written at `offset`. REQUIRES: it was.
   void patch(std::int64_t offset, std::span<const std::byte> bytes);
   std::int64_t written() const { return written_; }
+  const std::string& path() const { return path_; }
   // After this returns the file is durable. Throws IoError otherwise; an fsync that failed is never tried
   // again.
   void commit();

@@ -102,6 +102,8 @@ class Backend {
   // Nothing is computed and no memory taken, on a device that need not exist: what a run takes can be read
   // off in advance. Contents are unspecified.
   virtual bool is_dry() const { return false; }
+  // Operations read any memory of this process, not only what was got from `allocate`.
+  virtual bool reads_host_memory() const { return false; }
 
   // Throws OutOfMemory, naming `what` and its size, when memory does not suffice.
   Buffer allocate(std::int64_t bytes, const char* what);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "zhgpt/backend.h"
@@ -23,11 +24,19 @@ class Gpt {
   // whichever it is.
   enum class Recompute { none, gelu, block };
 
-  // Room for batches of up to `max_batch` rows of block_size tokens. dtype is that of activations and
+  // Room for batches of up to `max_batch` rows of block_size tokens. Parameters are zero until they are set:
+  // nothing draws initial values that a file will replace. dtype is that of activations and
   // products. In bf16 the parameters, gradients and sums are f32 all the same, and a working copy of the
   // parameters is what products read. Throws DeviceError when memory does not suffice.
   Gpt(Backend& backend, const ModelConfig& config, std::int64_t max_batch, Purpose purpose,
-      DType dtype = DType::f32, Recompute recompute = Recompute::none);
+      DType dtype = DType::f32, Recompute recompute = Recompute::none, NetworkEnds ends = {});
+  // For inference in f32 of weights that are used where they lie: no memory is taken for parameters. `place`
+  // gives each one's address, a multiple of kPlaceAlignment in the backend's memory; there they stay,
+  // unchanged, while the model lives. REQUIRES: no use of params(), set_parameters or parameters_changed.
+  static constexpr std::int64_t kPlaceAlignment = 64;  // bytes
+  using WeightPlace = std::function<const float*(const ParameterSpec&)>;
+  Gpt(Backend& backend, const ModelConfig& config, std::int64_t max_batch, const WeightPlace& place,
+      NetworkEnds ends = {});
 
   const ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }
@@ -53,7 +62,14 @@ class Gpt {
   // Losses only, without dropout.
   void evaluate(std::int64_t B, std::int64_t T);
   // Logits (B, V) of the last position of each row, without dropout or targets.
+  // Throws ConfigError when there is no head.
   Tensor last_logits(std::int64_t B, std::int64_t T);
+
+  // For parts of a model, which hand the residual stream on from one to the next. Without an embedding, the
+  // stream (B*T, C) is to be put into `stream_in` before the forward pass.
+  Tensor stream_in(std::int64_t B, std::int64_t T) const { return embedded_.rows(0, B * T); }
+  // The forward pass of a part without a head: the stream (B*T, C) that leaves its last block.
+  Tensor stream_out(std::int64_t B, std::int64_t T);
 
  private:
   struct BlockActivations {
@@ -92,7 +108,7 @@ class Gpt {
 
   std::vector<BlockActivations> blocks_;  // one a layer in training, two in turn for inference
   Tensor inputs_, targets_, losses_;      // (N)
-  Tensor embedded_, branch_;              // (N, C)
+  Tensor embedded_, branch_;              // (N, C); without an embedding, embedded_ is given
   Tensor ln_f_, mean_f_, rstd_f_;
   Tensor last_rows_, logits_;           // (max_batch, C), (max_batch, V)
   Tensor dresidual_, dbranch_, dnorm_;  // (N, C)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,10 +27,17 @@ struct ParameterSpec {
   std::int64_t numel = 0;
 };
 
+// Which ends of the network are there. A part of a model that was split lacks one or both: it is given the
+// residual stream instead of tokens, or gives it instead of logits. wte belongs to either end.
+struct NetworkEnds {
+  bool embedding = true, head = true;
+};
+
 class ParameterTable {
  public:
-  explicit ParameterTable(const ModelConfig& config);
+  explicit ParameterTable(const ModelConfig& config, NetworkEnds ends = {});
 
+  NetworkEnds ends() const { return ends_; }
   const std::vector<ParameterSpec>& specs() const { return specs_; }
   const ParameterSpec& find(const std::string& name) const;  // throws ConfigError
   std::int64_t flat_size() const { return flat_size_; }      // with gaps
@@ -43,11 +51,15 @@ class ParameterTable {
 
  private:
   void add(std::string name, std::vector<std::int64_t> shape, double init_std, double init_value = 0);
+  NetworkEnds ends_;
   std::vector<ParameterSpec> specs_;
   std::int64_t flat_size_ = 0, n_decay_ = 0;
 };
 
-// Views of the tensors in flat arrays, by the model's structure.
+// The memory at `data` seen as this parameter.
+Tensor shaped(void* data, DType dtype, const ParameterSpec& spec);
+
+// Views of the tensors, by the model's structure. Those of an end that is not there stay absent.
 struct BlockTensors {
   Tensor ln_1_weight, ln_1_bias;        // (C)
   Tensor attn_weight, attn_bias;        // (3C, C), (3C)
@@ -61,6 +73,8 @@ struct GptTensors {
   std::vector<BlockTensors> h;
   Tensor ln_f_weight, ln_f_bias;  // (C)
 
+  using Place = std::function<Tensor(const ParameterSpec&)>;  // where one lies
+  GptTensors(const ParameterTable& table, const ModelConfig& config, const Place& place);
   // Matrices and biases of products in `products`, layernorm's weights and biases in `norms`: flat arrays in
   // table order.
   GptTensors(const ParameterTable& table, const ModelConfig& config, const Tensor& products,

@@ -1,45 +1,28 @@
-// zhgpt inspect FILE [--json]: what a checkpoint holds, after verifying all of it.
+// zhgpt inspect DIR|FILE [--keys] [--json]: what a checkpoint holds, after verifying all of it. The same is
+// zhgpt ckpt inspect.
 #include <filesystem>
 #include <iostream>
 #include <memory>
 
-#include <nlohmann/json.hpp>
-
+#include "base/fingerprint.h"
+#include "base/record_json.h"
+#include "cli/console.h"
 #include "cli/program.h"
-#include "train/state_transfer.h"
+#include "cli/table.h"
+#include "io/tensor_values.h"
 #include "zhgpt/checkpoint.h"
 #include "zhgpt/error.h"
+#include "zhgpt/split.h"
 #include "zhgpt/training_run.h"
 
 namespace zhgpt::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 struct InspectArguments {
   std::string path;
   std::string which = "last";
-  bool json = false;
+  bool json = false, keys = false;
 };
-
-// Numbers and truth as they are, quoted strings as strings.
-Json to_json(const KeyValues& record) {
-  Json out = Json::object();
-  for (const auto& [key, value] : record.entries()) {
-    if (value.starts_with('"')) {
-      out[key] = toml_unquote(value);
-    } else if (value == "true" || value == "false") {
-      out[key] = value == "true";
-    } else if (value == "inf") {
-      out[key] = nullptr;
-    } else if (value.find_first_of(".en") == std::string::npos) {
-      out[key] = parse_integer(value, key);
-    } else {
-      out[key] = parse_real(value, key);
-    }
-  }
-  return out;
-}
 
 const char* kind_name(SectionKind kind) {
   switch (kind) {
@@ -69,6 +52,7 @@ Json describe(const Checkpoint& c) {
   out["bytes"] = c.file_bytes();
   out["run_id"] = hex(c.run_id());
   out["vocab_size"] = c.vocab().size();
+  if (const auto part = part_of(c)) out["part"] = part->text();
   std::int64_t parameters = 0;
   Json tensors = Json::array();
   for (const TensorInfo& t : c.tensors()) {
@@ -76,15 +60,38 @@ Json describe(const Checkpoint& c) {
     tensors.push_back({{"name", t.name}, {"kind", kind_name(t.kind)}, {"dtype", dtype_name(t.dtype)}, {"shape", t.shape}});
   }
   out["parameters"] = parameters;
-  out["config"] = to_json(c.config());
-  out["progress"] = to_json(c.progress());
+  out["config"] = record_json(c.config());
+  out["progress"] = record_json(c.progress());
   out["tensors"] = std::move(tensors);
   return out;
+}
+
+std::string shape_text(const TensorInfo& info) {
+  std::string text;
+  for (const std::int64_t dim : info.shape) text += (text.empty() ? "" : ", ") + std::to_string(dim);
+  return "(" + text + ")";
+}
+
+// Every tensor with its norm, which means reading them all once more.
+void print_keys(const Checkpoint& checkpoint, bool json) {
+  Json list = Json::array();
+  std::vector<std::vector<std::string>> rows{{tr(Msg::column_kind), tr(Msg::column_name), tr(Msg::column_dtype),
+                                              tr(Msg::column_shape), tr(Msg::column_norm)}};
+  for (const TensorInfo& t : checkpoint.tensors()) {
+    const double norm = tensor_norm(checkpoint, t);
+    list.push_back({{"name", t.name}, {"kind", kind_name(t.kind)}, {"dtype", dtype_name(t.dtype)}, {"shape", t.shape}, {"norm", norm}});
+    rows.push_back({kind_name(t.kind), t.name, dtype_name(t.dtype), shape_text(t), fixed(norm, 6)});
+  }
+  std::cout << (json ? list.dump(2) + "\n" : table(rows, "llllr"));
 }
 
 int inspect(const InspectArguments& arguments) {
   if (arguments.path.empty()) throw ConfigError(tr(Msg::no_run_given, "inspect"));
   const Checkpoint checkpoint = open_run_checkpoint(arguments.path, arguments.which);
+  if (arguments.keys) {
+    print_keys(checkpoint, arguments.json);
+    return 0;
+  }
   const Json description = describe(checkpoint);
   if (arguments.json) {
     std::cout << description.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
@@ -114,7 +121,8 @@ void add_inspect(CLI::App& app, Action& action) {
   auto a = std::make_shared<InspectArguments>();
   CLI::App* verb = app.add_subcommand("inspect", tr(Msg::help_inspect));
   verb->add_option("DIR|FILE", a->path, tr(Msg::help_run_argument))->type_name("");
-  verb->add_option("--from", a->which, tr(Msg::help_from))->type_name("last|best|epoch:N")->default_str(a->which)->group(tr(Msg::group_general));
+  verb->add_option("--from", a->which, tr(Msg::help_from))->type_name("last|best|epoch:N|v:NAME")->default_str(a->which)->group(tr(Msg::group_general));
+  verb->add_flag("--keys", a->keys, tr(Msg::help_ckpt_keys))->group(tr(Msg::group_general));
   verb->add_flag("--json", a->json, tr(Msg::help_json))->group(tr(Msg::group_general));
   verb->callback([a, &action] { action = [a] { return inspect(*a); }; });
 }

@@ -3,9 +3,8 @@
 #include <filesystem>
 #include <iostream>
 
-#include "text/normalize.h"
-#include "text/utf8.h"
 #include "zhgpt/error.h"
+#include "zhgpt/inference.h"
 #include "zhgpt/trainer.h"
 #include "zhgpt/training_run.h"
 
@@ -22,32 +21,16 @@ Checkpoint open(const std::string& path, const std::string& which) {
 
 }  // namespace
 
-LoadedModel::LoadedModel(const std::string& directory_or_file, const std::string& which,
-                         const std::string& device, std::int64_t threads, std::int64_t max_batch)
-    : checkpoint(open(directory_or_file, which)),
+LoadedModel::LoadedModel(Checkpoint from, const std::string& device, std::int64_t threads,
+                         std::int64_t max_batch)
+    : checkpoint(std::move(from)),
       config(config_of(checkpoint)),
       vocab(Vocabulary::from_code_points(checkpoint.vocab())),
       backend(make_backend(device, static_cast<int>(threads))),
-      model(std::make_unique<Gpt>(*backend, config.model, max_batch, Gpt::Purpose::inference)) {
-  load_parameters(*model, checkpoint);
-}
+      model(make_inference_model(*backend, checkpoint, max_batch)) {}
 
-std::string LoadedModel::normalized(const std::string& text) const {
-  std::u32string characters, clean;
-  const DecodeStep decoded = decode_utf8(text, true, characters);
-  if (decoded.invalid > 0) throw DataError(tr(Msg::prompt_not_utf8, decoded.consumed));
-  TextCleaner cleaner(normal_form(config.text.normalize));
-  cleaner.push(characters, clean);
-  cleaner.finish(clean);
-  std::string out;
-  for (char32_t character : clean) append_utf8(out, character);
-  return out;
-}
-
-std::string to_utf8(char32_t character) {
-  std::string out;
-  append_utf8(out, character);
-  return out;
-}
+LoadedModel::LoadedModel(const std::string& directory_or_file, const std::string& which,
+                         const std::string& device, std::int64_t threads, std::int64_t max_batch)
+    : LoadedModel(open(directory_or_file, which), device, threads, max_batch) {}
 
 }  // namespace zhgpt::cli

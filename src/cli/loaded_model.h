@@ -13,11 +13,10 @@
 namespace zhgpt::cli {
 
 struct LoadedModel {
+  LoadedModel(Checkpoint from, const std::string& device, std::int64_t threads, std::int64_t max_batch);
   // Throws IoError when there is no such path, CheckpointError when nothing whole is there.
   LoadedModel(const std::string& directory_or_file, const std::string& which, const std::string& device,
               std::int64_t threads, std::int64_t max_batch);
-
-  std::string normalized(const std::string& text) const;  // as the corpus was; throws DataError on invalid UTF-8
 
   Checkpoint checkpoint;
   Config config;
@@ -25,7 +24,5 @@ struct LoadedModel {
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Gpt> model;
 };
-
-std::string to_utf8(char32_t character);
 
 }  // namespace zhgpt::cli

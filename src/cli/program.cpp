@@ -1,7 +1,9 @@
 #include "cli/program.h"
 
+#include <algorithm>
 #include <clocale>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <langinfo.h>
 #include <new>
@@ -11,6 +13,7 @@
 #include "zhgpt/config.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
+#include "zhgpt/packed_program.h"
 
 namespace zhgpt::cli {
 namespace {
@@ -73,8 +76,8 @@ std::string describe_extra(const CLI::App& app, const CLI::App& verb, const std:
         for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
       }
     }
-  } else if (&verb == &app) {
-    for (const CLI::App* sub : app.get_subcommands({})) known.push_back(sub->get_name());
+  } else {
+    for (const CLI::App* sub : verb.get_subcommands({})) known.push_back(sub->get_name());
   }
   const std::string nearest = nearest_name(extra.substr(0, extra.find('=')), known);
   return nearest.empty() ? tr(Msg::unexpected_argument, extra) : tr(Msg::unexpected_argument_hint, extra, nearest);
@@ -106,21 +109,36 @@ std::string describe_misuse(const CLI::App& app, const CLI::App& verb,
   return tr(Msg::flag_without_value, last, option ? option->get_type_name() : "");
 }
 
+// As it is typed: "zhgpt ckpt ls".
+std::string full_name(const CLI::App& verb) {
+  const CLI::App* parent = verb.get_parent();
+  return (parent ? full_name(*parent) + " " : "") + verb.get_name();
+}
+
 int usage_error(const std::string& text, const CLI::App& verb) {
-  const CLI::App* app = verb.get_parent();
-  std::cerr << tr(Msg::error_prefix) << text << "\n"
-            << tr(Msg::see_help, (app ? app->get_name() + " " : "") + verb.get_name()) << "\n";
+  std::cerr << tr(Msg::error_prefix) << text << "\n" << tr(Msg::see_help, full_name(verb)) << "\n";
   return static_cast<int>(ExitCode::config);
 }
 
-int parse_and_run(int argc, char** argv) {
-  CLI::App app(tr(Msg::program_description), "zhgpt");
-  Action action;
-  app.set_version_flag("--version", "zhgpt " ZHGPT_VERSION)->group(tr(Msg::group_general))->description(tr(Msg::help_version));
-  translate_help(app);
-  std::string lang;
-  app.add_option("--lang", lang, tr(Msg::help_lang))->type_name("zh|en")->group(tr(Msg::group_general));
-  app.fallthrough();
+// What all verbs share, also those of a verb.
+void prepare_verbs(CLI::App& app) {
+  for (CLI::App* verb : app.get_subcommands({})) {
+    translate_help(*verb);
+    verb->allow_extras();
+    for (CLI::Option* option : verb->get_options()) {
+      if (option->get_expected_max() == 0) option->disable_flag_override();  // no --json=false
+    }
+    prepare_verbs(*verb);
+  }
+  app.require_subcommand(0, 1);  // after a verb, another one's name is an argument
+}
+
+const CLI::App& chosen_verb(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return chosen.empty() ? app : chosen_verb(*chosen.front());
+}
+
+void add_verbs(CLI::App& app, Action& action) {
   add_train(app, action);
   add_plan(app, action);
   add_resume(app, action);
@@ -129,24 +147,40 @@ int parse_and_run(int argc, char** argv) {
   add_inspect(app, action);
   add_import(app, action);
   add_export(app, action);
+  add_convert(app, action);
+  add_ckpt(app, action);
+  add_resume_check(app, action);
+  add_split(app, action);
+  add_merge(app, action);
+  add_run_split(app, action);
+  add_pack(app, action);
   add_doctor(app, action);
   add_selftest(app, action);
-  for (CLI::App* sub : app.get_subcommands({})) {
-    translate_help(*sub);
-    sub->allow_extras();
-    for (CLI::Option* option : sub->get_options()) {
-      if (option->get_expected_max() == 0) option->disable_flag_override();  // no --json=false
-    }
+}
+
+int parse_and_run(int argc, char** argv) {
+  const std::optional<Checkpoint> packed = packed_model();
+  CLI::App app(tr(packed ? Msg::help_packed : Msg::program_description),
+               packed ? std::filesystem::path(argv[0]).filename().string() : "zhgpt");
+  Action action;
+  app.set_version_flag("--version", "zhgpt " ZHGPT_VERSION)
+      ->group(tr(Msg::group_general))
+      ->description(tr(Msg::help_version));
+  translate_help(app);
+  std::string lang;
+  app.add_option("--lang", lang, tr(Msg::help_lang))->type_name("zh|en")->group(tr(Msg::group_general));
+  app.fallthrough();
+  if (packed) {
+    make_sampler(app, action, *packed);
+  } else {
+    add_verbs(app, action);
   }
+  prepare_verbs(app);
   app.allow_extras();
-  app.require_subcommand(0, 1);  // after a verb, another one's name is an argument
-  const auto verb = [&app]() -> const CLI::App& {
-    const auto subs = app.get_subcommands();
-    return subs.empty() ? app : *subs.front();
-  };
+  const auto verb = [&app]() -> const CLI::App& { return chosen_verb(app); };
 
   std::vector<std::string> arguments = flags_with_dashes(argc, argv);
-  if (arguments.empty()) {
+  if (arguments.empty() && !packed) {
     std::cerr << app.help();
     return static_cast<int>(ExitCode::config);
   }
@@ -163,8 +197,8 @@ int parse_and_run(int argc, char** argv) {
   std::vector<std::string> extras = app.remaining(true);
   std::erase(extras, "--");  // the mark that ends the flags is no argument
   if (!extras.empty()) return usage_error(describe_extra(app, verb(), extras.front()), verb());
-  if (!action) {
-    std::cerr << app.help();
+  if (!action) {  // no verb, or one that only stands before others
+    std::cerr << verb().help(verb().get_parent() ? full_name(*verb().get_parent()) : "");
     return static_cast<int>(ExitCode::config);
   }
   return action();

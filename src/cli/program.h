@@ -6,12 +6,14 @@
 
 #include <CLI/CLI.hpp>
 
+#include "zhgpt/checkpoint.h"
+
 namespace zhgpt::cli {
 
 int run_program(int argc, char** argv);
 
-// Each verb adds its subcommand; the callback that CLI11 runs leaves the work to be done in `action`, so that nothing
-// happens before the whole command line has been understood.
+// Each verb adds its subcommand; the callback that CLI11 runs leaves the work to be done in `action`, so that
+// nothing happens before the whole command line has been understood.
 using Action = std::function<int()>;
 void add_train(CLI::App& app, Action& action);
 void add_plan(CLI::App& app, Action& action);
@@ -21,7 +23,17 @@ void add_eval(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_import(CLI::App& app, Action& action);
 void add_export(CLI::App& app, Action& action);
+void add_convert(CLI::App& app, Action& action);
+void add_ckpt(CLI::App& app, Action& action);
+void add_resume_check(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 void add_selftest(CLI::App& app, Action& action);
+void add_split(CLI::App& app, Action& action);
+void add_merge(CLI::App& app, Action& action);
+void add_run_split(CLI::App& app, Action& action);
+void add_pack(CLI::App& app, Action& action);
+
+// The program as one that does nothing but sample from this model: the flags of `sample`, without a verb.
+void make_sampler(CLI::App& app, Action& action, const Checkpoint& model);
 
 }  // namespace zhgpt::cli

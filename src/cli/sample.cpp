@@ -1,15 +1,18 @@
-// zhgpt sample DIR|FILE: text goes to stdout as whole characters, everything else to stderr.
+// zhgpt sample DIR|FILE, and the whole of a program with a model inside: text goes to stdout as whole
+// characters, everything else to stderr.
 #include <signal.h>
 
 #include <filesystem>
 #include <iostream>
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "cli/console.h"
 #include "cli/loaded_model.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "cli/prompt.h"
 #include "zhgpt/error.h"
 #include "zhgpt/sampler.h"
 
@@ -17,6 +20,7 @@ namespace zhgpt::cli {
 namespace {
 
 struct SampleArguments {
+  std::optional<Checkpoint> packed;  // instead of the two that follow
   std::string from_path;
   std::string which = "last";
   std::string prompt;
@@ -36,18 +40,6 @@ void write_out(const std::string& text) {
   if (!std::cout) throw IoError(tr(Msg::stdout_closed));
 }
 
-// The prompt as the corpus was read: same normalisation. Characters that the model has never seen are named once.
-std::vector<std::int32_t> encode_prompt(const LoadedModel& loaded, const std::string& prompt) {
-  std::u32string unknown;
-  std::vector<std::int32_t> ids = loaded.vocab.encode(loaded.normalized(prompt), &unknown);
-  if (!unknown.empty()) {
-    std::string names;
-    for (char32_t character : unknown) names += (names.empty() ? "" : " ") + to_utf8(character);
-    std::cerr << tr(Msg::unknown_in_prompt, names) << "\n";
-  }
-  return ids;
-}
-
 // Writes the continuation; stops at the document's end, after max_characters, or on Ctrl-C.
 void generate(LoadedModel& loaded, Generator& generator, const SampleArguments& arguments) {
   for (std::int64_t i = 0; i < arguments.max_characters && stop_signal.load() == 0; ++i) {
@@ -60,7 +52,7 @@ void generate(LoadedModel& loaded, Generator& generator, const SampleArguments& 
 
 int sample_once(LoadedModel& loaded, const SampleArguments& arguments) {
   Generator generator(*loaded.model);
-  const std::vector<std::int32_t> prompt = encode_prompt(loaded, arguments.prompt);
+  const std::vector<std::int32_t> prompt = encode_prompt(loaded.vocab, loaded.config.text, arguments.prompt);
   for (std::int64_t n = 0; n < arguments.num_samples && stop_signal.load() == 0; ++n) {
     if (n > 0) write_out("\n");
     write_out(arguments.prompt);
@@ -79,7 +71,7 @@ int sample_interactively(LoadedModel& loaded, const SampleArguments& arguments) 
     std::cerr << "> " << std::flush;
     if (!std::getline(std::cin, line) || stop_signal.load() != 0) break;
     try {
-      generator.start(encode_prompt(loaded, line), turn);
+      generator.start(encode_prompt(loaded.vocab, loaded.config.text, line), turn);
       write_out(line);
       generate(loaded, generator, arguments);
     } catch (const DataError& error) {  // a line that is not UTF-8 ends nothing
@@ -91,22 +83,23 @@ int sample_interactively(LoadedModel& loaded, const SampleArguments& arguments) 
   return 0;
 }
 
+LoadedModel load(const SampleArguments& a) {
+  if (a.packed) return LoadedModel(*a.packed, a.device, a.threads, 1);
+  if (a.from_path.empty()) throw ConfigError(tr(Msg::no_run_given, "sample"));
+  return LoadedModel(a.from_path, a.which, a.device, a.threads, 1);
+}
+
 int sample(SampleArguments arguments) {
-  if (arguments.from_path.empty()) throw ConfigError(tr(Msg::no_run_given, "sample"));
   arguments.options.seed = static_cast<std::uint64_t>(arguments.seed);
   if (arguments.greedy) arguments.options.temperature = 0;
   arguments.options.validate();
-  LoadedModel loaded(arguments.from_path, arguments.which, arguments.device, arguments.threads, 1);
-  const bool interactive = !arguments.no_interactive && arguments.prompt_option->count() == 0 && stdin_is_terminal();
+  LoadedModel loaded = load(arguments);
+  const bool interactive =
+      !arguments.no_interactive && arguments.prompt_option->count() == 0 && stdin_is_terminal();
   return interactive ? sample_interactively(loaded, arguments) : sample_once(loaded, arguments);
 }
 
-}  // namespace
-
-void add_sample(CLI::App& app, Action& action) {
-  auto a = std::make_shared<SampleArguments>();
-  CLI::App* verb = app.add_subcommand("sample", tr(Msg::help_sample));
-  verb->add_option("DIR|FILE", a->from_path, tr(Msg::help_run_argument))->type_name("");
+void add_options(CLI::App* verb, std::shared_ptr<SampleArguments> a, Action& action) {
   SamplingOptions& o = a->options;
   const std::string sampling = tr(Msg::group_sampling), general = tr(Msg::group_general);
   a->prompt_option =
@@ -123,13 +116,28 @@ void add_sample(CLI::App& app, Action& action) {
       ->group(sampling);
   verb->add_flag("--greedy", a->greedy, tr(Msg::help_greedy))->group(sampling);
   verb->add_flag("--no-interactive", a->no_interactive, tr(Msg::help_no_interactive))->group(general);
-  verb->add_option("--from", a->which, tr(Msg::help_from))
-      ->type_name("last|best|epoch:N")
-      ->default_str(a->which)
-      ->group(general);
   verb->add_option("--device", a->device, tr(Msg::help_device))->type_name("TEXT")->group(general);
   add_integer(*verb, "--threads", a->threads, 0, 1024, Msg::help_threads)->group(general);
   verb->callback([a, &action] { action = [a] { return sample(*a); }; });
+}
+
+}  // namespace
+
+void add_sample(CLI::App& app, Action& action) {
+  auto a = std::make_shared<SampleArguments>();
+  CLI::App* verb = app.add_subcommand("sample", tr(Msg::help_sample));
+  verb->add_option("DIR|FILE", a->from_path, tr(Msg::help_run_argument))->type_name("");
+  add_options(verb, a, action);
+  verb->add_option("--from", a->which, tr(Msg::help_from))
+      ->type_name("last|best|epoch:N|v:NAME")
+      ->default_str(a->which)
+      ->group(tr(Msg::group_general));
+}
+
+void make_sampler(CLI::App& app, Action& action, const Checkpoint& model) {
+  auto a = std::make_shared<SampleArguments>();
+  a->packed = model;
+  add_options(&app, a, action);
 }
 
 }  // namespace zhgpt::cli

@@ -21,7 +21,7 @@
 
 namespace zhgpt {
 
-AtomicFile::AtomicFile(std::string path, Existing existing, std::int64_t expected_bytes)
+AtomicFile::AtomicFile(std::string path, Existing existing, std::int64_t expected_bytes, unsigned mode)
     : path_(std::move(path)), temporary_(temporary_name(path_)), existing_(existing), expected_bytes_(expected_bytes) {
   // What is known to fail at the end fails now, before anything is computed and written.
   struct stat found {};
@@ -29,7 +29,7 @@ AtomicFile::AtomicFile(std::string path, Existing existing, std::int64_t expecte
     if (S_ISDIR(found.st_mode)) throw_io_error(path_, "open", EISDIR);
     if (existing_ == Existing::refuse) throw_io_error(path_, "open", EEXIST);
   }
-  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
   if (fd_ < 0) throw_io_error(path_, "open", errno);
   if (expected_bytes_ > 0) reserve();
 }

@@ -46,8 +46,10 @@ class BinaryWriter {
     lay_out();
   }
 
-  void write(bool overwrite) {
-    AtomicFile file(path_, overwrite ? AtomicFile::Existing::replace : AtomicFile::Existing::refuse, file_bytes_);
+  std::int64_t file_bytes() const { return file_bytes_; }
+
+  void write(AtomicFile& file) {
+    begin_ = file.written();
     const auto header = encode_header();
     file.write(header);
     for (std::uint32_t i = 0; i < sections_.size(); ++i) write_section(file, i);
@@ -55,7 +57,6 @@ class BinaryWriter {
     const ByteWriter manifest = encode_manifest();
     file.write(manifest.bytes());
     file.write(encode_trailer(header, manifest.bytes()).bytes());
-    file.commit();
   }
 
  private:
@@ -105,9 +106,9 @@ class BinaryWriter {
     });
   }
 
-  static void write_zeros_until(AtomicFile& file, std::int64_t offset) {
+  void write_zeros_until(AtomicFile& file, std::int64_t offset) const {
     static constexpr std::byte kZeros[format::kAlignment] = {};
-    file.write(std::span(kZeros).first(static_cast<std::size_t>(offset - file.written())));
+    file.write(std::span(kZeros).first(static_cast<std::size_t>(begin_ + offset - file.written())));
   }
 
   ByteWriter encode_manifest() const {
@@ -149,6 +150,7 @@ class BinaryWriter {
   const Snapshot& snapshot_;
   std::string config_, progress_;
   std::vector<Section> sections_;
+  std::int64_t begin_ = 0;  // of the checkpoint in the file that it is written to
   std::int64_t manifest_offset_ = 0, file_bytes_ = 0;
   std::vector<std::byte> buffer_;
 };
@@ -156,7 +158,16 @@ class BinaryWriter {
 }  // namespace
 
 void write_binary(const std::string& path, const Snapshot& snapshot, bool overwrite) {
-  BinaryWriter(path, snapshot).write(overwrite);
+  BinaryWriter writer(path, snapshot);
+  AtomicFile file(path, overwrite ? AtomicFile::Existing::replace : AtomicFile::Existing::refuse, writer.file_bytes());
+  writer.write(file);
+  file.commit();
+}
+
+void write_binary(AtomicFile& file, const Snapshot& snapshot) { BinaryWriter(file.path(), snapshot).write(file); }
+
+std::int64_t binary_bytes(const std::string& path, const Snapshot& snapshot) {
+  return BinaryWriter(path, snapshot).file_bytes();
 }
 
 }  // namespace zhgpt

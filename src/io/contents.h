@@ -16,6 +16,8 @@
 
 namespace zhgpt {
 
+class AtomicFile;
+
 class Contents {
  public:
   virtual ~Contents() = default;
@@ -60,6 +62,9 @@ std::shared_ptr<const Contents> read_msgpack(std::shared_ptr<const ByteSource> s
 std::shared_ptr<const Contents> read_safetensors(std::shared_ptr<const ByteSource> source);
 
 void write_binary(const std::string& path, const Snapshot& snapshot, bool overwrite);
+// As a part of a larger file, behind what is written already.
+void write_binary(AtomicFile& file, const Snapshot& snapshot);
+std::int64_t binary_bytes(const std::string& path, const Snapshot& snapshot);  // how many that will be
 void write_json(const std::string& path, const Snapshot& snapshot, bool overwrite);
 void write_msgpack(const std::string& path, const Snapshot& snapshot, bool overwrite);
 void write_safetensors(const std::string& path, const Snapshot& snapshot, bool overwrite);

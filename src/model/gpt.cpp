@@ -26,14 +26,14 @@ Dropout at_site(Dropout dropout, std::uint32_t site) {
 }  // namespace
 
 Gpt::Gpt(Backend& backend, const ModelConfig& config, std::int64_t max_batch, Purpose purpose, DType dtype,
-         Recompute recompute)
+         Recompute recompute, NetworkEnds ends)
     : backend_(backend),
       config_((config.validate(), config)),
       max_batch_(max_batch),
       dtype_(dtype),
       exact_(dtype == DType::bf16 ? DType::f32 : dtype),
       recompute_(recompute),
-      table_(config),
+      table_(config, ends),
       params_buffer_(backend.allocate(table_.flat_size() * dtype_bytes(exact_), "parameters")),
       working_buffer_(dtype == DType::bf16
                           ? backend.allocate(table_.flat_size() * dtype_bytes(dtype), "parameters in bf16")
@@ -44,6 +44,24 @@ Gpt::Gpt(Backend& backend, const ModelConfig& config, std::int64_t max_batch, Pu
       params_(table_, config, working() ? working() : params(), params()),
       grads_(table_, config, grads(), grads()) {
   allocate_activations(purpose);
+}
+
+Gpt::Gpt(Backend& backend, const ModelConfig& config, std::int64_t max_batch, const WeightPlace& place,
+         NetworkEnds ends)
+    : backend_(backend),
+      config_((config.validate(), config)),
+      max_batch_(max_batch),
+      dtype_(DType::f32),
+      exact_(DType::f32),
+      recompute_(Recompute::none),
+      table_(config, ends),
+      // Operations take tensors that can be written to; inference writes to no parameter.
+      params_(table_, config,
+              [&](const ParameterSpec& spec) {
+                return shaped(const_cast<float*>(place(spec)), DType::f32, spec);
+              }),
+      grads_(table_, config, grads(), grads()) {
+  allocate_activations(Purpose::inference);
 }
 
 void Gpt::allocate_activations(Purpose purpose) {
@@ -186,11 +204,14 @@ void Gpt::forward(std::int64_t B, std::int64_t T, const Dropout& dropout) {
   const std::int64_t N = B * T, C = config_.n_embd;
   const auto rows = [N](Tensor t) { return t.rows(0, N); };
 
-  backend_.run(EmbeddingForward{.out = rows(embedded_).reshaped({B, T, C}),
-                                .inputs = inputs(B, T),
-                                .wte = params_.wte,
-                                .wpe = params_.wpe,
-                                .dropout = at_site(dropout, kEmbeddingSite)});
+  const NetworkEnds ends = table_.ends();
+  if (ends.embedding) {
+    backend_.run(EmbeddingForward{.out = rows(embedded_).reshaped({B, T, C}),
+                                  .inputs = inputs(B, T),
+                                  .wte = params_.wte,
+                                  .wpe = params_.wpe,
+                                  .dropout = at_site(dropout, kEmbeddingSite)});
+  }
   forward_ln_1(0, N);
   for (std::int64_t l = 0; l < config_.n_layer; ++l) {
     const BlockTensors& p = params_.h[static_cast<std::size_t>(l)];
@@ -203,18 +224,21 @@ void Gpt::forward(std::int64_t B, std::int64_t T, const Dropout& dropout) {
                                .weight = p.fc_proj_weight,
                                .bias = p.fc_proj_bias});
 
-    // The second residual goes on into the next block's first layernorm, or into the final one.
+    // The second residual goes on into the next block's first layernorm, or into the final one. A part
+    // without a head hands on residual_2 itself, and its layernorm, by any weights, is not read.
     const bool last = l + 1 == config_.n_layer;
     const BlockTensors& next_p = params_.h[static_cast<std::size_t>(last ? l : l + 1)];
     BlockActivations& next_a = block(last ? l : l + 1);
+    const Tensor &final_weight = ends.head ? params_.ln_f_weight : p.ln_2_weight,
+                 &final_bias = ends.head ? params_.ln_f_bias : p.ln_2_bias;
     backend_.run(ResidualLayerNormForward{.out = rows(last ? ln_f_ : next_a.ln_1),
                                           .residual = rows(a.residual_2),
                                           .mean = rows(last ? mean_f_ : next_a.mean_1),
                                           .rstd = rows(last ? rstd_f_ : next_a.rstd_1),
                                           .inp = rows(a.residual_1),
                                           .branch = rows(branch_),
-                                          .weight = last ? params_.ln_f_weight : next_p.ln_1_weight,
-                                          .bias = last ? params_.ln_f_bias : next_p.ln_1_bias,
+                                          .weight = last ? final_weight : next_p.ln_1_weight,
+                                          .bias = last ? final_bias : next_p.ln_1_bias,
                                           .dropout = at_site(dropout, mlp_site(l))});
   }
 }
@@ -329,6 +353,7 @@ void Gpt::evaluate(std::int64_t B, std::int64_t T) {
 }
 
 Tensor Gpt::last_logits(std::int64_t B, std::int64_t T) {
+  if (!table_.ends().head) throw ConfigError("Gpt::last_logits: a part without a head has no logits");
   forward(B, T, Dropout{});
   const std::int64_t row_bytes = config_.n_embd * dtype_bytes(dtype_);
   Tensor last = last_rows_.rows(0, B);
@@ -338,6 +363,11 @@ Tensor Gpt::last_logits(std::int64_t B, std::int64_t T) {
   const Tensor logits = logits_.rows(0, B);
   backend_.run(LinearForward{.out = logits, .pre_gelu = {}, .inp = last, .weight = params_.wte, .bias = {}});
   return logits;
+}
+
+Tensor Gpt::stream_out(std::int64_t B, std::int64_t T) {
+  forward(B, T, Dropout{});
+  return block(config_.n_layer - 1).residual_2.rows(0, B * T);
 }
 
 }  // namespace zhgpt

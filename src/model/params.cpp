@@ -31,11 +31,11 @@ std::array<double, 4> normal_block(std::uint64_t seed, std::uint32_t tensor, std
 
 }  // namespace
 
-ParameterTable::ParameterTable(const ModelConfig& config) {
+ParameterTable::ParameterTable(const ModelConfig& config, NetworkEnds ends) : ends_(ends) {
   const std::int64_t C = config.n_embd;
   const double residual_std = 0.02 / std::sqrt(2.0 * static_cast<double>(config.n_layer));
-  add("wte.weight", {config.vocab_size, C}, 0.02);
-  add("wpe.weight", {config.block_size, C}, 0.02);
+  if (ends.embedding || ends.head) add("wte.weight", {config.vocab_size, C}, 0.02);
+  if (ends.embedding) add("wpe.weight", {config.block_size, C}, 0.02);
   for (std::int64_t l = 0; l < config.n_layer; ++l) {
     add(in_block(l, "attn.c_attn.weight"), {3 * C, C}, 0.02);
     add(in_block(l, "attn.c_proj.weight"), {C, C}, residual_std);
@@ -53,6 +53,7 @@ ParameterTable::ParameterTable(const ModelConfig& config) {
     add(in_block(l, "mlp.c_fc.bias"), {4 * C}, 0);
     add(in_block(l, "mlp.c_proj.bias"), {C}, 0);
   }
+  if (!ends.head) return;
   add("ln_f.weight", {C}, 0, 1);
   add("ln_f.bias", {C}, 0);
 }
@@ -99,17 +100,24 @@ std::vector<float> ParameterTable::initial_values(std::uint64_t seed) const {
   return flat;
 }
 
+Tensor shaped(void* data, DType dtype, const ParameterSpec& spec) {
+  return spec.shape.size() == 1 ? Tensor(data, dtype, {spec.shape[0]})
+                                : Tensor(data, dtype, {spec.shape[0], spec.shape[1]});
+}
+
 GptTensors::GptTensors(const ParameterTable& table, const ModelConfig& config, const Tensor& products,
-                       const Tensor& norms) {
-  const auto view = [&](const std::string& name) {
-    const ParameterSpec& spec = table.find(name);
-    const Tensor& flat = name.find("ln_") == std::string::npos ? products : norms;
-    void* data = static_cast<char*>(flat.data) + spec.offset * dtype_bytes(flat.dtype);
-    return spec.shape.size() == 1 ? Tensor(data, flat.dtype, {spec.shape[0]})
-                                  : Tensor(data, flat.dtype, {spec.shape[0], spec.shape[1]});
-  };
-  wte = view("wte.weight");
-  wpe = view("wpe.weight");
+                       const Tensor& norms)
+    : GptTensors(table, config, [&](const ParameterSpec& spec) {
+        const Tensor& flat = spec.name.find("ln_") == std::string::npos ? products : norms;
+        return shaped(static_cast<char*>(flat.data) + spec.offset * dtype_bytes(flat.dtype), flat.dtype,
+                      spec);
+      }) {}
+
+GptTensors::GptTensors(const ParameterTable& table, const ModelConfig& config, const Place& place) {
+  const auto view = [&](const std::string& name) { return place(table.find(name)); };
+  const NetworkEnds ends = table.ends();
+  if (ends.embedding || ends.head) wte = view("wte.weight");
+  if (ends.embedding) wpe = view("wpe.weight");
   for (std::int64_t l = 0; l < config.n_layer; ++l) {
     const auto in = [&](const char* name) { return view(in_block(l, name)); };
     h.push_back({.ln_1_weight = in("ln_1.weight"),
@@ -125,6 +133,7 @@ GptTensors::GptTensors(const ParameterTable& table, const ModelConfig& config, c
                  .fc_proj_weight = in("mlp.c_proj.weight"),
                  .fc_proj_bias = in("mlp.c_proj.bias")});
   }
+  if (!ends.head) return;
   ln_f_weight = view("ln_f.weight");
   ln_f_bias = view("ln_f.bias");
 }

@@ -1,9 +1,7 @@
 // Between a model's flat arrays on a device and the named tensors of a checkpoint.
 #pragma once
 
-#include <cstdint>
 #include <initializer_list>
-#include <string>
 
 #include "zhgpt/backend.h"
 #include "zhgpt/checkpoint.h"
@@ -14,13 +12,14 @@ namespace zhgpt {
 // Appends one source a parameter; `flat` stays where it is until the snapshot has been read.
 void append_tensors(Snapshot& snapshot, Backend& backend, const ParameterTable& table, SectionKind kind, Tensor flat);
 
-// Throws CheckpointError naming the first tensor of these kinds that is missing, unexpected or of another dtype or shape.
-void require_tensors(const Checkpoint& from, const ParameterTable& table, std::initializer_list<SectionKind> kinds);
+// Throws CheckpointError naming the first tensor of these kinds that is missing, unexpected or of another dtype or
+// shape. f32 is what training goes on from; other precisions of reals are allowed when it does not.
+enum class Precision { f32, any };
+void require_tensors(const Checkpoint& from, const ParameterTable& table, std::initializer_list<SectionKind> kinds,
+                     Precision precision);
 
-// REQUIRES: require_tensors passed for `kind`.
+// Rounds to the nearest where the file's precision is another one than flat's. REQUIRES: require_tensors passed for
+// `kind`.
 void read_tensors(const Checkpoint& from, Backend& backend, const ParameterTable& table, SectionKind kind, Tensor flat);
-
-std::string fingerprint_text(std::uint64_t fingerprint);  // 16 hexadecimal digits
-std::uint64_t parse_fingerprint(const std::string& text);
 
 }  // namespace zhgpt
