@@ -59,9 +59,18 @@ void add_export(CLI::App& app, Action& action) {
   const std::string general = tr(Msg::group_general);
   verb->add_option("DIR|FILE", a->source, tr(Msg::help_run_argument))->type_name("");
   verb->add_option("-o,--output", a->output, tr(Msg::help_export_output))->type_name("PATH")->group(general);
-  verb->add_option("--format", a->format, tr(Msg::help_export_format))->type_name("hf|gguf|llmc")->default_str(a->format)->group(general);
-  verb->add_option("--dtype", a->dtype, tr(Msg::help_export_dtype))->type_name("f32|f16")->default_str(a->dtype)->group(general);
-  verb->add_option("--from", a->which, tr(Msg::help_from))->type_name("last|best|epoch:N")->default_str(a->which)->group(general);
+  verb->add_option("--format", a->format, tr(Msg::help_export_format))
+      ->type_name("hf|gguf|llmc")
+      ->default_str(a->format)
+      ->group(general);
+  verb->add_option("--dtype", a->dtype, tr(Msg::help_export_dtype))
+      ->type_name("f32|f16")
+      ->default_str(a->dtype)
+      ->group(general);
+  verb->add_option("--from", a->which, tr(Msg::help_from))
+      ->type_name("last|best|epoch:N")
+      ->default_str(a->which)
+      ->group(general);
   verb->add_flag("--overwrite", a->overwrite, tr(Msg::help_interop_overwrite))->group(general);
   verb->callback([a, &action] { action = [a] { return export_model(*a); }; });
 }

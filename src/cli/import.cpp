@@ -23,8 +23,8 @@ int import(const ImportArguments& arguments) {
   for (const std::string& note : imported.notes) std::cerr << note << "\n";
   const Config config = Config::from_key_values(imported.snapshot.config);
   const ModelConfig& m = config.model;
-  std::cerr << tr(Msg::interop_imported, arguments.source, arguments.output, m.n_layer, m.n_head, m.n_embd, m.block_size,
-                  m.vocab_size)
+  std::cerr << tr(Msg::interop_imported, arguments.source, arguments.output, m.n_layer, m.n_head, m.n_embd,
+                  m.block_size, m.vocab_size)
             << "\n";
   return 0;
 }

@@ -12,8 +12,9 @@ namespace zhgpt::interop {
 struct ForeignModel {
   std::string path;  // of the weights
   Gpt2Config config = {};
-  std::map<std::string, TensorSource> tensors = {};  // by our names, (OC, C); f32, f16 or bf16; wte may have padding rows
-  std::string vocabulary_path = {};                  // "" when the model brings none
+  std::map<std::string, TensorSource> tensors =
+      {};                            // by our names, (OC, C); f32, f16 or bf16; wte may have padding rows
+  std::string vocabulary_path = {};  // "" when the model brings none
 };
 
 }  // namespace zhgpt::interop

@@ -58,10 +58,12 @@ void read_tokenizer_json(const Json& file, ForeignVocabulary& vocabulary) {
     refuse(vocabulary.path, tr(Msg::interop_vocab_type, type.dump()));
   }
   const bool has_merges = model.contains("merges") && !model["merges"].empty();
-  if (has_merges || is_byte_level(file.value("pre_tokenizer", Json())) || is_byte_level(file.value("decoder", Json()))) {
+  if (has_merges || is_byte_level(file.value("pre_tokenizer", Json())) ||
+      is_byte_level(file.value("decoder", Json()))) {
     refuse(vocabulary.path, tr(Msg::interop_vocab_merges));
   }
-  if (!model.contains("vocab") || !model["vocab"].is_object()) refuse(vocabulary.path, tr(Msg::interop_vocab_no_map));
+  if (!model.contains("vocab") || !model["vocab"].is_object())
+    refuse(vocabulary.path, tr(Msg::interop_vocab_no_map));
   for (const auto& [token, id] : model["vocab"].items()) put(vocabulary, token, id);
   const Json added = file.value("added_tokens", Json::array());
   for (const Json& token : added) {
@@ -69,7 +71,8 @@ void read_tokenizer_json(const Json& file, ForeignVocabulary& vocabulary) {
       put(vocabulary, token["content"].get<std::string>(), token.value("id", Json()));
     }
   }
-  if (const Json unknown = model.value("unk_token", Json()); unknown.is_string()) vocabulary.unknown = unknown.get<std::string>();
+  if (const Json unknown = model.value("unk_token", Json()); unknown.is_string())
+    vocabulary.unknown = unknown.get<std::string>();
 }
 
 void read_lines(const std::string& text, ForeignVocabulary& vocabulary) {
@@ -77,7 +80,8 @@ void read_lines(const std::string& text, ForeignVocabulary& vocabulary) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     std::string token = text.substr(begin, end - begin);
     if (token.ends_with('\r')) token.pop_back();
-    if (vocabulary.tokens.size() == kMaxTokens) refuse(vocabulary.path, tr(Msg::interop_vocab_too_long, kMaxTokens));
+    if (vocabulary.tokens.size() == kMaxTokens)
+      refuse(vocabulary.path, tr(Msg::interop_vocab_too_long, kMaxTokens));
     vocabulary.tokens.push_back(std::move(token));
     begin = end + 1;
   }
@@ -136,10 +140,14 @@ VocabularyMapping map_vocabulary(const ForeignVocabulary& from, std::int64_t mod
   if (count > model_rows) refuse(from.path, tr(Msg::interop_vocab_rows, count, model_rows));
   auto unknown = find(from.tokens, from.unknown);
   if (!unknown) unknown = find_any(from.tokens, kUnknownNames);
-  const bool is_told = end_id && *end_id >= 0 && *end_id < count && from.tokens[static_cast<std::size_t>(*end_id)] != "";
-  const auto end = is_told ? std::optional(static_cast<std::size_t>(*end_id)) : find_any(from.tokens, kEndNames);
+  const bool is_told =
+      end_id && *end_id >= 0 && *end_id < count && from.tokens[static_cast<std::size_t>(*end_id)] != "";
+  const auto end =
+      is_told ? std::optional(static_cast<std::size_t>(*end_id)) : find_any(from.tokens, kEndNames);
 
-  const auto row_of = [](std::optional<std::size_t> id) { return id ? static_cast<std::int64_t>(*id) : kMeanRow; };
+  const auto row_of = [](std::optional<std::size_t> id) {
+    return id ? static_cast<std::int64_t>(*id) : kMeanRow;
+  };
   std::vector<std::int32_t> code_points = {-1, -2};
   std::vector<std::int64_t> rows = {row_of(unknown), row_of(end)};
   std::map<char32_t, std::size_t> place;  // of a character among them

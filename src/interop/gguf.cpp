@@ -1,7 +1,9 @@
-// GGUF version 3 for llama.cpp, architecture gpt2: ggml/docs/gguf.md, and the keys that llama.cpp's loader asks for.
+// GGUF version 3 for llama.cpp, architecture gpt2: ggml/docs/gguf.md, and the keys that llama.cpp's loader
+// asks for.
 //
-// The tokenizer is "t5" (unigram): the one of llama.cpp's that takes every known character as one token and an unknown
-// one as <unk>. It stores a space as U+2581, so a U+2581 of our own vocabulary keeps its id but no longer its text.
+// The tokenizer is "t5" (unigram): the one of llama.cpp's that takes every known character as one token and
+// an unknown one as <unk>. It stores a space as U+2581, so a U+2581 of our own vocabulary keeps its id but no
+// longer its text.
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,7 +29,9 @@ enum ValueType : std::uint32_t { kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kStrin
 enum TensorType : std::uint32_t { kTensorF32 = 0, kTensorF16 = 1 };
 enum TokenType : std::uint32_t { kNormal = 1, kUnknown = 2, kControl = 3 };
 
-std::int64_t align_up(std::int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+std::int64_t align_up(std::int64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 void put_string(ByteWriter& out, std::string_view text) {
   out.put(std::uint64_t{text.size()});
@@ -124,13 +128,14 @@ void put_tokenizer(Metadata& out, const Vocabulary& vocab) {
 // h.3.attn.c_attn.bias -> blk.3.attn_qkv.bias
 std::string gguf_name(const std::string& name) {
   constexpr std::pair<std::string_view, std::string_view> kNames[] = {
-      {"wte.", "token_embd."},          {"wpe.", "position_embd."},        {"ln_f.", "output_norm."},
-      {".ln_1.", ".attn_norm."},        {".attn.c_attn.", ".attn_qkv."},   {".attn.c_proj.", ".attn_output."},
-      {".ln_2.", ".ffn_norm."},         {".mlp.c_fc.", ".ffn_up."},        {".mlp.c_proj.", ".ffn_down."}};
+      {"wte.", "token_embd."},   {"wpe.", "position_embd."},      {"ln_f.", "output_norm."},
+      {".ln_1.", ".attn_norm."}, {".attn.c_attn.", ".attn_qkv."}, {".attn.c_proj.", ".attn_output."},
+      {".ln_2.", ".ffn_norm."},  {".mlp.c_fc.", ".ffn_up."},      {".mlp.c_proj.", ".ffn_down."}};
   std::string out = name;
   if (out.starts_with("h.")) out.replace(0, 1, "blk");
   for (const auto& [ours, theirs] : kNames) {
-    if (const std::size_t at = out.find(ours); at != std::string::npos) return out.replace(at, ours.size(), theirs);
+    if (const std::size_t at = out.find(ours); at != std::string::npos)
+      return out.replace(at, ours.size(), theirs);
   }
   throw CheckpointError(tr(Msg::interop_not_a_model, name));
 }
@@ -167,14 +172,16 @@ void export_gguf(const Snapshot& snapshot, const std::string& path, DType dtype,
     const auto& shape = tensor.info.shape;
     put_string(head, tensor.info.name);
     head.put(static_cast<std::uint32_t>(shape.size()));
-    for (auto dim = shape.rbegin(); dim != shape.rend(); ++dim) head.put(static_cast<std::uint64_t>(*dim));  // fastest first
+    for (auto dim = shape.rbegin(); dim != shape.rend(); ++dim)
+      head.put(static_cast<std::uint64_t>(*dim));  // fastest first
     head.put(std::uint32_t{tensor.info.dtype == DType::f16 ? kTensorF16 : kTensorF32});
     head.put(static_cast<std::uint64_t>(offset));
     offset += align_up(tensor.info.bytes());
   }
 
   const std::int64_t data = align_up(static_cast<std::int64_t>(head.bytes().size()));
-  AtomicFile file(path, overwrite ? AtomicFile::Existing::replace : AtomicFile::Existing::refuse, data + offset);
+  AtomicFile file(path, overwrite ? AtomicFile::Existing::replace : AtomicFile::Existing::refuse,
+                  data + offset);
   file.write(head.bytes());
   write_zeros_until(file, data);
   for (const TensorSource& tensor : tensors) {

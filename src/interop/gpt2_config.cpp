@@ -91,7 +91,8 @@ Gpt2Config read_gpt2_config(const std::string& path) {
     config.end_id = static_cast<std::int64_t>(std::min<std::uint64_t>(id.get<std::uint64_t>(), 1 << 21));
   }
   config.from_pytorch = in.find({"converted_from_pytorch"}) == true;
-  if (const Json& epoch = in.find({"epoch"}); epoch.is_number_unsigned() && epoch.get<std::uint64_t>() < (1ULL << 53)) {
+  if (const Json& epoch = in.find({"epoch"});
+      epoch.is_number_unsigned() && epoch.get<std::uint64_t>() < (1ULL << 53)) {
     config.epoch = static_cast<std::int64_t>(epoch.get<std::uint64_t>());
   }
   return config;

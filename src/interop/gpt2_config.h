@@ -16,9 +16,9 @@ struct Gpt2Config {
   std::int64_t epoch = 0;              // that it says
 };
 
-// Throws CheckpointError naming every setting by which the model would compute something else than GPT-2 as it is
-// here: pre-LN, biases, tanh GELU, layernorm epsilon 1e-5, scores over sqrt(head size), tied head. Settings that are
-// absent have Hugging Face's defaults (transformers, GPT2Config).
+// Throws CheckpointError naming every setting by which the model would compute something else than GPT-2 as
+// it is here: pre-LN, biases, tanh GELU, layernorm epsilon 1e-5, scores over sqrt(head size), tied head.
+// Settings that are absent have Hugging Face's defaults (transformers, GPT2Config).
 Gpt2Config read_gpt2_config(const std::string& path);
 
 std::string gpt2_config_json(const ModelConfig& model);

@@ -21,16 +21,19 @@ namespace {
 constexpr const char* kPrefix = "transformer.";
 
 // Causal masks that old versions of transformers stored beside the weights.
-bool is_mask(const std::string& name) { return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias"); }
+bool is_mask(const std::string& name) {
+  return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
+}
 
 // The weights' path. Directories of the hub's cache hold links to files elsewhere: they are followed.
 std::string weights_path(const std::string& directory) {
   const auto has = [&](const char* name) { return std::filesystem::exists(directory + "/" + name); };
   for (const char* name : {"config.json", "model.safetensors"}) {
     if (has(name)) continue;
-    const Msg hint = has("model.safetensors.index.json")                          ? Msg::interop_sharded
-                     : has("pytorch_model.bin") || has("pytorch_model.bin.index.json") ? Msg::interop_pickle
-                                                                                  : Msg::interop_check_directory;
+    const Msg hint = has("model.safetensors.index.json") ? Msg::interop_sharded
+                     : has("pytorch_model.bin") || has("pytorch_model.bin.index.json")
+                         ? Msg::interop_pickle
+                         : Msg::interop_check_directory;
     throw CheckpointError(tr(Msg::interop_no_file, directory, name, tr(hint)));
   }
   return std::filesystem::canonical(directory + "/model.safetensors").string();
@@ -43,9 +46,12 @@ DType dtype_of(const SafetensorsTensor& tensor) {
   throw CheckpointError(tr(Msg::interop_dtype, tensor.name, tensor.dtype));
 }
 
-TensorSource source_of(const std::shared_ptr<const ByteSource>& file, const SafetensorsTensor& tensor, const std::string& name) {
+TensorSource source_of(const std::shared_ptr<const ByteSource>& file, const SafetensorsTensor& tensor,
+                       const std::string& name) {
   const TensorInfo info{SectionKind::parameter, name, dtype_of(tensor), tensor.shape};
-  return {info, [file, begin = tensor.begin](std::int64_t offset, std::span<std::byte> to) { file->read(begin + offset, to); }};
+  return {info, [file, begin = tensor.begin](std::int64_t offset, std::span<std::byte> to) {
+            file->read(begin + offset, to);
+          }};
 }
 
 }  // namespace
@@ -55,7 +61,8 @@ ForeignModel open_huggingface(const std::string& directory) {
   model.config = read_gpt2_config(directory + "/config.json");
   const auto file = ByteSource::open(model.path);
   for (const SafetensorsTensor& tensor : read_safetensors_header(*file).tensors) {
-    const std::string name = tensor.name.starts_with(kPrefix) ? tensor.name.substr(std::string_view(kPrefix).size()) : tensor.name;
+    const std::string name =
+        tensor.name.starts_with(kPrefix) ? tensor.name.substr(std::string_view(kPrefix).size()) : tensor.name;
     if (is_mask(name)) continue;
     TensorSource source = source_of(file, tensor, name);
     if (is_conv1d_weight(name) && tensor.shape.size() == 2) source = transposed(std::move(source));
@@ -91,7 +98,8 @@ Snapshot weights_of(const Snapshot& snapshot, const ModelSource& source) {
   weights.progress.set("inference_only", "true");
   weights.history.clear();
   weights.tensors.clear();
-  for (const ParameterSpec& spec : source.table().specs()) weights.tensors.push_back(source.parameter(spec.name));
+  for (const ParameterSpec& spec : source.table().specs())
+    weights.tensors.push_back(source.parameter(spec.name));
   return weights;
 }
 

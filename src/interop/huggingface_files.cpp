@@ -10,38 +10,43 @@ using Json = nlohmann::ordered_json;
 constexpr const char* kUnknown = "<unk>";
 constexpr const char* kEndOfText = "<|endoftext|>";
 
-std::string to_text(const Json& file) { return file.dump(2) + "\n"; }
+std::string to_text(const Json& file) {
+  return file.dump(2) + "\n";
+}
 
 Json added_token(std::int32_t id, const char* content) {
-  return {{"id", id},        {"content", content}, {"single_word", false}, {"lstrip", false},
+  return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
           {"rstrip", false}, {"normalized", false}, {"special", true}};
 }
 
 }  // namespace
 
-// One character a token. What was tried with tokenizers 0.23: "." as the pattern loses newlines, "(?s)." does not load,
-// and without the Fuse decoder a space comes between all characters.
+// One character a token. What was tried with tokenizers 0.23: "." as the pattern loses newlines, "(?s)." does
+// not load, and without the Fuse decoder a space comes between all characters.
 std::string tokenizer_json(const Vocabulary& vocab) {
   Json ids = Json::object();
   ids[kUnknown] = kUnknownId;
   ids[kEndOfText] = kEndOfTextId;
   for (std::int32_t id = 2; id < vocab.size(); ++id) ids.emplace(vocab.text(id), id);
-  const Json file = {
-      {"version", "1.0"},
-      {"truncation", nullptr},
-      {"padding", nullptr},
-      {"added_tokens", Json::array({added_token(kUnknownId, kUnknown), added_token(kEndOfTextId, kEndOfText)})},
-      {"normalizer", nullptr},
-      {"pre_tokenizer",
-       {{"type", "Split"}, {"pattern", {{"Regex", "[\\s\\S]"}}}, {"behavior", "Isolated"}, {"invert", false}}},
-      {"post_processor", nullptr},
-      {"decoder", {{"type", "Fuse"}}},
-      {"model", {{"type", "WordLevel"}, {"vocab", std::move(ids)}, {"unk_token", kUnknown}}}};
+  const Json file = {{"version", "1.0"},
+                     {"truncation", nullptr},
+                     {"padding", nullptr},
+                     {"added_tokens", Json::array({added_token(kUnknownId, kUnknown),
+                                                   added_token(kEndOfTextId, kEndOfText)})},
+                     {"normalizer", nullptr},
+                     {"pre_tokenizer",
+                      {{"type", "Split"},
+                       {"pattern", {{"Regex", "[\\s\\S]"}}},
+                       {"behavior", "Isolated"},
+                       {"invert", false}}},
+                     {"post_processor", nullptr},
+                     {"decoder", {{"type", "Fuse"}}},
+                     {"model", {{"type", "WordLevel"}, {"vocab", std::move(ids)}, {"unk_token", kUnknown}}}};
   return to_text(file);
 }
 
-// Without the class transformers would take GPT-2's byte-level tokenizer; with clean-up it would swallow spaces before
-// punctuation.
+// Without the class transformers would take GPT-2's byte-level tokenizer; with clean-up it would swallow
+// spaces before punctuation.
 std::string tokenizer_config_json(const ModelConfig& model) {
   return to_text({{"tokenizer_class", "PreTrainedTokenizerFast"},
                   {"unk_token", kUnknown},
@@ -53,7 +58,10 @@ std::string tokenizer_config_json(const ModelConfig& model) {
 }
 
 std::string special_tokens_map_json() {
-  return to_text({{"unk_token", kUnknown}, {"bos_token", kEndOfText}, {"eos_token", kEndOfText}, {"pad_token", kEndOfText}});
+  return to_text({{"unk_token", kUnknown},
+                  {"bos_token", kEndOfText},
+                  {"eos_token", kEndOfText},
+                  {"pad_token", kEndOfText}});
 }
 
 // <unk> is never generated, as `zhgpt sample` never does.
@@ -67,11 +75,12 @@ std::string generation_config_json() {
 std::string model_card(const ModelSource& source) {
   const ModelConfig& m = source.model();
   const auto number = [](std::int64_t value) { return std::to_string(value); };
-  return "---\nlanguage: zh\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- gpt2\n- character-level\n"
+  return "---\nlanguage: zh\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- gpt2\n- "
+         "character-level\n"
          "---\n\n# A tiny Chinese GPT\n\nGPT-2, character by character, trained with zhgpt for " +
-         number(source.step()) + " steps: " + number(m.n_layer) + " layers, " + number(m.n_head) + " heads, width " +
-         number(m.n_embd) + ", context " + number(m.block_size) + " characters, " + number(m.vocab_size) +
-         " tokens, " + number(source.table().count()) +
+         number(source.step()) + " steps: " + number(m.n_layer) + " layers, " + number(m.n_head) +
+         " heads, width " + number(m.n_embd) + ", context " + number(m.block_size) + " characters, " +
+         number(m.vocab_size) + " tokens, " + number(source.table().count()) +
          " parameters.\n\n```python\n"
          "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
          "tokenizer = AutoTokenizer.from_pretrained(\".\")\n"
@@ -80,9 +89,10 @@ std::string model_card(const ModelSource& source) {
          "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=" +
          number(std::min<std::int64_t>(60, std::max<std::int64_t>(1, m.block_size - 1))) +
          ", do_sample=True)[0]))\n```\n\n"
-         "A character that the model never saw becomes `<unk>`; `<|endoftext|>` ends a text. Text was normalised to " +
-         source.config().text.normalize + " before training, and inputs should be too. More than " + number(m.block_size) +
-         " characters do not fit: positions are learned.\n";
+         "A character that the model never saw becomes `<unk>`; `<|endoftext|>` ends a text. Text was "
+         "normalised to " +
+         source.config().text.normalize + " before training, and inputs should be too. More than " +
+         number(m.block_size) + " characters do not fit: positions are learned.\n";
 }
 
 }  // namespace zhgpt::interop

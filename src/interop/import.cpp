@@ -41,8 +41,8 @@ TensorSource take(ForeignModel& from, const ParameterSpec& spec) {
   const bool may_be_padded = spec.name == "wte.weight" && tensor.info.shape.size() == 2 &&
                              tensor.info.shape[0] >= spec.shape[0] && tensor.info.shape[1] == spec.shape[1];
   if (!may_be_padded && tensor.info.shape != spec.shape) {
-    throw CheckpointError(
-        tr(Msg::interop_tensor_shape, from.path, spec.name, shape_text(tensor.info.shape), shape_text(spec.shape)));
+    throw CheckpointError(tr(Msg::interop_tensor_shape, from.path, spec.name, shape_text(tensor.info.shape),
+                             shape_text(spec.shape)));
   }
   return tensor;
 }

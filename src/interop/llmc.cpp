@@ -40,7 +40,8 @@ std::vector<Part> layout(const ModelConfig& m, std::int64_t padded_rows) {
                            {"mlp.c_proj.weight", {C, 4 * C}},
                            {"mlp.c_proj.bias", {C}}};
   for (const Part& part : in_block) {
-    for (std::int64_t l = 0; l < m.n_layer; ++l) parts.push_back({"h." + std::to_string(l) + "." + part.name, part.shape});
+    for (std::int64_t l = 0; l < m.n_layer; ++l)
+      parts.push_back({"h." + std::to_string(l) + "." + part.name, part.shape});
   }
   parts.push_back({"ln_f.weight", {C}});
   parts.push_back({"ln_f.bias", {C}});
@@ -101,11 +102,13 @@ ForeignModel open_llmc(const std::string& path) {
   std::int64_t offset = kHeaderBytes;  // with the bounds above at most 2^48: nothing overflows
   for (Part& part : layout(m, padded_rows)) {
     const TensorInfo info{SectionKind::parameter, part.name, dtype, std::move(part.shape)};
-    out.tensors[part.name] = {info, [file, offset](std::int64_t at, std::span<std::byte> to) { file->read(offset + at, to); }};
+    out.tensors[part.name] = {
+        info, [file, offset](std::int64_t at, std::span<std::byte> to) { file->read(offset + at, to); }};
     offset += info.bytes();
   }
   if (file->size() != offset) {
-    file->refuse(file->size(), tr(Msg::interop_llmc_size), std::to_string(file->size()), std::to_string(offset));
+    file->refuse(file->size(), tr(Msg::interop_llmc_size), std::to_string(file->size()),
+                 std::to_string(offset));
   }
   return out;
 }
@@ -121,8 +124,8 @@ void export_llmc(const Snapshot& snapshot, const std::string& path, bool overwri
   const ModelConfig& m = source.model();
   const std::int64_t padded_rows = (m.vocab_size + kPadding - 1) / kPadding * kPadding;
   ByteWriter header;
-  for (const std::int64_t value : {std::int64_t{kMagic}, std::int64_t{kVersionF32}, m.block_size, m.vocab_size, m.n_layer,
-                                   m.n_head, m.n_embd, padded_rows}) {
+  for (const std::int64_t value : {std::int64_t{kMagic}, std::int64_t{kVersionF32}, m.block_size,
+                                   m.vocab_size, m.n_layer, m.n_head, m.n_embd, padded_rows}) {
     header.put(static_cast<std::uint32_t>(value));
   }
   header.put_zeros_until(kHeaderBytes);

@@ -1,8 +1,8 @@
 // llm.c's model files (train_gpt2.py, write_model): version 3 in f32, version 5 in bf16.
 //
-// 256 i32: magic 20240326, version, T, V, L, NH, C, V padded to a multiple of 128, zeros. Then the tensors: wte (padded
-// V, C), wpe (T, C), each kind of a block's parameters for all layers in turn, ln_f; weights (OC, C). They hold no
-// characters.
+// 256 i32: magic 20240326, version, T, V, L, NH, C, V padded to a multiple of 128, zeros. Then the tensors:
+// wte (padded V, C), wpe (T, C), each kind of a block's parameters for all layers in turn, ln_f; weights (OC,
+// C). They hold no characters.
 #pragma once
 
 #include <string>

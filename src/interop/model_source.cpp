@@ -28,8 +28,9 @@ ModelSource::ModelSource(const Snapshot& snapshot)
     if (tensor.info.kind == SectionKind::parameter) parameters_.emplace(tensor.info.name, &tensor);
   }
   if (vocab_.size() != config_.model.vocab_size) {
-    throw CheckpointError(tr(Msg::interop_not_a_model, "vocab_size " + std::to_string(config_.model.vocab_size) +
-                                                           " != " + std::to_string(vocab_.size())));
+    throw CheckpointError(tr(
+        Msg::interop_not_a_model,
+        "vocab_size " + std::to_string(config_.model.vocab_size) + " != " + std::to_string(vocab_.size())));
   }
   for (const ParameterSpec& spec : table_.specs()) {
     const auto found = parameters_.find(spec.name);
@@ -39,6 +40,8 @@ ModelSource::ModelSource(const Snapshot& snapshot)
   }
 }
 
-TensorSource ModelSource::parameter(const std::string& name) const { return as_f32(*parameters_.at(name)); }
+TensorSource ModelSource::parameter(const std::string& name) const {
+  return as_f32(*parameters_.at(name));
+}
 
 }  // namespace zhgpt::interop

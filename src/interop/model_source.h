@@ -13,8 +13,8 @@ namespace zhgpt::interop {
 
 class ModelSource {
  public:
-  // Throws CheckpointError when the configuration, the vocabulary or a parameter is not that of a whole model.
-  // `snapshot` must outlive the object.
+  // Throws CheckpointError when the configuration, the vocabulary or a parameter is not that of a whole
+  // model. `snapshot` must outlive the object.
   explicit ModelSource(const Snapshot& snapshot);
 
   const Config& config() const { return config_; }

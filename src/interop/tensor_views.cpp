@@ -46,7 +46,8 @@ std::vector<float> mean_row(const TensorSource& source) {
     }
   });
   std::vector<float> mean(columns);
-  for (std::size_t c = 0; c < columns; ++c) mean[c] = static_cast<float>(sum[c] / static_cast<double>(source.info.shape[0]));
+  for (std::size_t c = 0; c < columns; ++c)
+    mean[c] = static_cast<float>(sum[c] / static_cast<double>(source.info.shape[0]));
   return mean;
 }
 
@@ -112,7 +113,8 @@ TensorSource with_rows(TensorSource source, std::shared_ptr<const std::vector<st
               const auto place = static_cast<std::size_t>(offset / row_bytes);
               const std::int64_t row = (*rows)[place], at = offset % row_bytes;
               const auto wanted = static_cast<std::int64_t>(to.size());
-              const std::int64_t run = run_length(*rows, place, (at + wanted) / row_bytes + 1) * row_bytes - at;
+              const std::int64_t run =
+                  run_length(*rows, place, (at + wanted) / row_bytes + 1) * row_bytes - at;
               const auto part = to.first(static_cast<std::size_t>(std::min(wanted, run)));
               if (row >= 0) {
                 source.read(row * row_bytes + at, part);

@@ -1,7 +1,8 @@
-// Views: tensor sources computed from others while they are read, so that a model is converted tensor by tensor.
+// Views: tensor sources computed from others while they are read, so that a model is converted tensor by
+// tensor.
 //
-// A view reads its source in pieces and holds one of them. REQUIRES of every read: offset and size are whole elements,
-// as those of the writers are.
+// A view reads its source in pieces and holds one of them. REQUIRES of every read: offset and size are whole
+// elements, as those of the writers are.
 #pragma once
 
 #include <cstdint>
@@ -19,14 +20,15 @@ TensorSource renamed(TensorSource source, std::string name);
 // f32 from f32, f16 or bf16: exact. Throws CheckpointError on other dtypes.
 TensorSource as_f32(TensorSource source);
 
-// f16 from f32, to the nearest, ties to even. Reading throws CheckpointError when a value is too large for f16.
+// f16 from f32, to the nearest, ties to even. Reading throws CheckpointError when a value is too large for
+// f16.
 TensorSource as_f16(TensorSource source);
 
 // (R, C) to (C, R).
 TensorSource transposed(TensorSource source);
 
-// f32 (R, C) to (rows.size(), C): row i is the source's row rows[i], or the mean of all of its rows, summed in
-// double, where that is kMeanRow, or zeros where it is kZeroRow. REQUIRES: other entries lie in [0, R).
+// f32 (R, C) to (rows.size(), C): row i is the source's row rows[i], or the mean of all of its rows, summed
+// in double, where that is kMeanRow, or zeros where it is kZeroRow. REQUIRES: other entries lie in [0, R).
 inline constexpr std::int64_t kMeanRow = -1, kZeroRow = -2;
 TensorSource with_rows(TensorSource source, std::shared_ptr<const std::vector<std::int64_t>> rows);
 

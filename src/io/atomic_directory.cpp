@@ -25,7 +25,8 @@ AtomicDirectory::AtomicDirectory(std::string path) : path_(without_slashes(std::
   // What is known to fail at the end fails now.
   std::error_code error;
   const auto status = std::filesystem::symlink_status(path_, error);
-  const bool is_empty_directory = std::filesystem::is_directory(status) && std::filesystem::is_empty(path_, error);
+  const bool is_empty_directory =
+      std::filesystem::is_directory(status) && std::filesystem::is_empty(path_, error);
   if (std::filesystem::exists(status) && !is_empty_directory) throw_io_error(path_, "mkdir", EEXIST);
   temporary_ = temporary_name(path_);
   if (::mkdir(temporary_.c_str(), 0777) != 0) throw_io_error(path_, "mkdir", errno);

@@ -1,8 +1,8 @@
 // AtomicDirectory: a directory of files that appears whole and durable under its name, or not at all.
 //
-// The files are written into `.NAME.tmp-PID-RANDOM` beside it, each as an AtomicFile; commit renames the directory. An
-// empty directory of that name is replaced, anything else there is left untouched and refused. What a killed process
-// leaves is that hidden directory: nothing else refers to it, and it may be removed.
+// The files are written into `.NAME.tmp-PID-RANDOM` beside it, each as an AtomicFile; commit renames the
+// directory. An empty directory of that name is replaced, anything else there is left untouched and refused.
+// What a killed process leaves is that hidden directory: nothing else refers to it, and it may be removed.
 #pragma once
 
 #include <string>

@@ -43,25 +43,30 @@ TEST(ExportHuggingface, TheSmallFilesAreAsTransformersWantsThem) {
   export_huggingface(model_snapshot(), out);
   EXPECT_EQ(TempDirectory().names().size(), 0u);
   const auto compact = [&](const char* name) { return Json::parse(text_of(out + "/" + name)).dump(); };
-  EXPECT_EQ(compact("tokenizer.json"),
-            R"({"version":"1.0","truncation":null,"padding":null,)"
-            R"("added_tokens":[{"id":0,"content":"<unk>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},)"
-            R"({"id":1,"content":"<|endoftext|>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}],)"
-            R"("normalizer":null,)"
-            R"("pre_tokenizer":{"type":"Split","pattern":{"Regex":"[\\s\\S]"},"behavior":"Isolated","invert":false},)"
-            R"("post_processor":null,"decoder":{"type":"Fuse"},)"
-            R"("model":{"type":"WordLevel","vocab":{"<unk>":0,"<|endoftext|>":1,"\n":2,"，":3,"…":4," ":5},"unk_token":"<unk>"}})");
-  EXPECT_EQ(compact("tokenizer_config.json"),
-            R"({"tokenizer_class":"PreTrainedTokenizerFast","unk_token":"<unk>","bos_token":"<|endoftext|>","eos_token":"<|endoftext|>",)"
-            R"("pad_token":"<|endoftext|>","model_max_length":9,"clean_up_tokenization_spaces":false})");
-  EXPECT_EQ(compact("config.json"),
-            R"({"architectures":["GPT2LMHeadModel"],"model_type":"gpt2","vocab_size":6,"n_positions":9,"n_ctx":9,"n_embd":16,)"
-            R"("n_layer":2,"n_head":2,"n_inner":null,"activation_function":"gelu_new","layer_norm_epsilon":1e-05,"attn_pdrop":0.0,)"
-            R"("embd_pdrop":0.0,"resid_pdrop":0.0,"scale_attn_weights":true,"tie_word_embeddings":true,"bos_token_id":1,)"
-            R"("eos_token_id":1,"torch_dtype":"float32"})");
-  EXPECT_EQ(compact("generation_config.json"), R"({"bos_token_id":1,"eos_token_id":1,"pad_token_id":1,"suppress_tokens":[0]})");
-  EXPECT_EQ(compact("special_tokens_map.json"),
-            R"({"unk_token":"<unk>","bos_token":"<|endoftext|>","eos_token":"<|endoftext|>","pad_token":"<|endoftext|>"})");
+  EXPECT_EQ(
+      compact("tokenizer.json"),
+      R"({"version":"1.0","truncation":null,"padding":null,)"
+      R"("added_tokens":[{"id":0,"content":"<unk>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},)"
+      R"({"id":1,"content":"<|endoftext|>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}],)"
+      R"("normalizer":null,)"
+      R"("pre_tokenizer":{"type":"Split","pattern":{"Regex":"[\\s\\S]"},"behavior":"Isolated","invert":false},)"
+      R"("post_processor":null,"decoder":{"type":"Fuse"},)"
+      R"("model":{"type":"WordLevel","vocab":{"<unk>":0,"<|endoftext|>":1,"\n":2,"，":3,"…":4," ":5},"unk_token":"<unk>"}})");
+  EXPECT_EQ(
+      compact("tokenizer_config.json"),
+      R"({"tokenizer_class":"PreTrainedTokenizerFast","unk_token":"<unk>","bos_token":"<|endoftext|>","eos_token":"<|endoftext|>",)"
+      R"("pad_token":"<|endoftext|>","model_max_length":9,"clean_up_tokenization_spaces":false})");
+  EXPECT_EQ(
+      compact("config.json"),
+      R"({"architectures":["GPT2LMHeadModel"],"model_type":"gpt2","vocab_size":6,"n_positions":9,"n_ctx":9,"n_embd":16,)"
+      R"("n_layer":2,"n_head":2,"n_inner":null,"activation_function":"gelu_new","layer_norm_epsilon":1e-05,"attn_pdrop":0.0,)"
+      R"("embd_pdrop":0.0,"resid_pdrop":0.0,"scale_attn_weights":true,"tie_word_embeddings":true,"bos_token_id":1,)"
+      R"("eos_token_id":1,"torch_dtype":"float32"})");
+  EXPECT_EQ(compact("generation_config.json"),
+            R"({"bos_token_id":1,"eos_token_id":1,"pad_token_id":1,"suppress_tokens":[0]})");
+  EXPECT_EQ(
+      compact("special_tokens_map.json"),
+      R"({"unk_token":"<unk>","bos_token":"<|endoftext|>","eos_token":"<|endoftext|>","pad_token":"<|endoftext|>"})");
   EXPECT_TRUE(contains(text_of(out + "/README.md"), "trained with zhgpt for 41 steps"));
 }
 
@@ -73,7 +78,8 @@ TEST(ExportHuggingface, WeightsHaveTransformersNamesAndLayoutAndNothingElse) {
   std::uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, bytes.data(), sizeof header_bytes);
   ASSERT_EQ(header_bytes % 8, 0u);
-  const Json header = Json::parse(bytes.begin() + 8, bytes.begin() + 8 + static_cast<std::ptrdiff_t>(header_bytes));
+  const Json header =
+      Json::parse(bytes.begin() + 8, bytes.begin() + 8 + static_cast<std::ptrdiff_t>(header_bytes));
   EXPECT_EQ(header["__metadata__"]["format"], "pt");
 
   ModelConfig m = golden_config();
@@ -90,7 +96,8 @@ TEST(ExportHuggingface, WeightsHaveTransformersNamesAndLayoutAndNothingElse) {
     const std::size_t begin = entry["data_offsets"][0];
     ASSERT_EQ(entry["data_offsets"][1].get<std::size_t>() - begin, values.size() * 4);
     std::memcpy(values.data(), bytes.data() + 8 + header_bytes + begin, values.size() * 4);
-    for (std::size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], static_cast<float>(tensor.values[i])) << tensor.name << i;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      ASSERT_EQ(values[i], static_cast<float>(tensor.values[i])) << tensor.name << i;
     end = std::max(end, entry["data_offsets"][1].get<std::size_t>());
   }
   EXPECT_EQ(bytes.size(), 8 + header_bytes + end);
@@ -103,7 +110,8 @@ TEST(ExportHuggingface, TakenOverAgainItIsTheSameModel) {
   export_huggingface(snapshot, temp.file("hf"));
   const Imported imported = import_model(temp.file("hf"), "");
   EXPECT_EQ(imported.snapshot.vocab, snapshot.vocab);
-  std::erase_if(snapshot.tensors, [](const TensorSource& t) { return t.info.kind != SectionKind::parameter; });
+  std::erase_if(snapshot.tensors,
+                [](const TensorSource& t) { return t.info.kind != SectionKind::parameter; });
   EXPECT_EQ(state_hash(imported.snapshot), state_hash(snapshot));
 }
 
@@ -196,18 +204,24 @@ struct Gguf {
   std::string string() { return text(number<std::uint64_t>()); }
   Json value(std::uint32_t type) {
     switch (type) {
-      case 4: return number<std::uint32_t>();
-      case 5: return number<std::int32_t>();
-      case 6: return number<float>();
-      case 7: return number<std::uint8_t>() != 0;
-      case 8: return string();
+      case 4:
+        return number<std::uint32_t>();
+      case 5:
+        return number<std::int32_t>();
+      case 6:
+        return number<float>();
+      case 7:
+        return number<std::uint8_t>() != 0;
+      case 8:
+        return string();
       case 9: {
         Json list = Json::array();
         const auto inner = number<std::uint32_t>();
         for (auto count = number<std::uint64_t>(); count > 0; --count) list.push_back(value(inner));
         return list;
       }
-      default: throw std::runtime_error("unknown GGUF type");
+      default:
+        throw std::runtime_error("unknown GGUF type");
     }
   }
   const Bytes& bytes_;
@@ -310,7 +324,8 @@ TEST(ExportGguf, WhatHalvesCanNotHoldIsRefusedAndNothingIsLeft) {
   Snapshot snapshot = model_snapshot();
   auto& mlp = *std::find_if(snapshot.tensors.begin(), snapshot.tensors.end(),
                             [](const TensorSource& t) { return t.info.name == "h.0.mlp.c_fc.weight"; });
-  mlp = tensor(SectionKind::parameter, mlp.info.name, DType::f32, mlp.info.shape, std::vector<float>(64 * 16, 70000.0f));
+  mlp = tensor(SectionKind::parameter, mlp.info.name, DType::f32, mlp.info.shape,
+               std::vector<float>(64 * 16, 70000.0f));
   EXPECT_THROW(export_gguf(snapshot, temp.file("m.gguf"), DType::f16, false), CheckpointError);
   EXPECT_TRUE(temp.names().empty());
   export_gguf(snapshot, temp.file("m.gguf"), DType::f32, false);

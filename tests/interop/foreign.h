@@ -23,7 +23,8 @@ void append(Bytes& bytes, T value) {
   bytes.insert(bytes.end(), raw, raw + sizeof value);
 }
 
-// A number in a dtype of Hugging Face's; exact for what the tests store: small multiples of 1/64 in the halves.
+// A number in a dtype of Hugging Face's; exact for what the tests store: small multiples of 1/64 in the
+// halves.
 inline void append_number(Bytes& bytes, const std::string& dtype, double value) {
   const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
   if (dtype == "F32") return append(bytes, bits);
@@ -45,7 +46,8 @@ inline Bytes safetensors_bytes(const std::vector<ForeignTensor>& tensors, const 
   for (const ForeignTensor& tensor : tensors) {
     const std::size_t begin = data.size();
     for (const double value : tensor.values) append_number(data, dtype, value);
-    header[tensor.name] = {{"dtype", dtype}, {"shape", tensor.shape}, {"data_offsets", Json::array({begin, data.size()})}};
+    header[tensor.name] = {
+        {"dtype", dtype}, {"shape", tensor.shape}, {"data_offsets", Json::array({begin, data.size()})}};
   }
   std::string text = header.dump();
   while (text.size() % 8 != 0) text += ' ';
@@ -57,12 +59,14 @@ inline Bytes safetensors_bytes(const std::vector<ForeignTensor>& tensors, const 
 }
 
 inline bool is_conv1d(const std::string& name, std::size_t rank) {
-  return rank == 2 && (name.find(".attn.c_") != std::string::npos || name.find(".mlp.c_") != std::string::npos);
+  return rank == 2 &&
+         (name.find(".attn.c_") != std::string::npos || name.find(".mlp.c_") != std::string::npos);
 }
 
 // The tensors of GPT-2 as transformers names and turns them; value(name, i) is element i of ours, (OC, C).
-inline std::vector<ForeignTensor> huggingface_tensors(const ModelConfig& m, const std::string& prefix,
-                                                      const std::function<double(const std::string&, std::int64_t)>& value) {
+inline std::vector<ForeignTensor> huggingface_tensors(
+    const ModelConfig& m, const std::string& prefix,
+    const std::function<double(const std::string&, std::int64_t)>& value) {
   std::vector<ForeignTensor> tensors;
   const std::int64_t C = m.n_embd;
   const auto add = [&](const std::string& name, std::vector<std::int64_t> shape) {
@@ -98,13 +102,14 @@ inline std::vector<ForeignTensor> huggingface_tensors(const ModelConfig& m, cons
 
 inline double golden_value(const std::string& name, std::int64_t i) {
   const bool is_bias = name.ends_with(".bias"), is_norm = !is_bias && name.find("ln_") != std::string::npos;
-  const double unit = (static_cast<double>(golden_hash(name, static_cast<std::uint32_t>(i)) >> 16) - 32768) / 32768;
+  const double unit =
+      (static_cast<double>(golden_hash(name, static_cast<std::uint32_t>(i)) >> 16) - 32768) / 32768;
   return (is_norm ? 1 : 0) + (is_bias || is_norm ? 0.25 : 0.5) * unit;
 }
 
 inline Json huggingface_config(const ModelConfig& m) {
-  return {{"model_type", "gpt2"}, {"vocab_size", m.vocab_size}, {"n_positions", m.block_size}, {"n_embd", m.n_embd},
-          {"n_layer", m.n_layer}, {"n_head", m.n_head}};
+  return {{"model_type", "gpt2"}, {"vocab_size", m.vocab_size}, {"n_positions", m.block_size},
+          {"n_embd", m.n_embd},   {"n_layer", m.n_layer},       {"n_head", m.n_head}};
 }
 
 // A word list with a character for each id from 2 on, from 一 on.
@@ -112,13 +117,16 @@ inline Json character_tokenizer(std::int64_t size) {
   Json vocab = {{"<unk>", 0}, {"<|endoftext|>", 1}};
   for (std::int64_t id = 2; id < size; ++id) {
     const char32_t c = 0x4E00 + static_cast<char32_t>(id - 2);
-    const char text[] = {static_cast<char>(0xE0 | c >> 12), static_cast<char>(0x80 | (c >> 6 & 63)), static_cast<char>(0x80 | (c & 63)), 0};
+    const char text[] = {static_cast<char>(0xE0 | c >> 12), static_cast<char>(0x80 | (c >> 6 & 63)),
+                         static_cast<char>(0x80 | (c & 63)), 0};
     vocab[text] = id;
   }
   return {{"model", {{"type", "WordLevel"}, {"vocab", vocab}, {"unk_token", "<unk>"}}}};
 }
 
-inline void put_text(const std::string& path, const std::string& text) { put_file(path, Bytes(text.begin(), text.end())); }
+inline void put_text(const std::string& path, const std::string& text) {
+  put_file(path, Bytes(text.begin(), text.end()));
+}
 
 // A directory as transformers saves it, of the golden model.
 struct HuggingfaceDirectory {
@@ -153,7 +161,9 @@ inline std::string import_refusal(const std::string& path, const std::string& vo
   }
 }
 
-inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 template <class T>
 std::vector<T> elements(const TensorSource& tensor) {

@@ -43,7 +43,8 @@ TEST(Import, EveryValueOfEveryTypeIsInItsPlaceWithAndWithoutThePrefix) {
         ASSERT_EQ(tensor.info.shape, spec.shape) << spec.name;
         const auto values = elements<float>(tensor);
         for (std::size_t i = 0; i < values.size(); ++i) {
-          ASSERT_EQ(values[i], exact_value(spec.name, static_cast<std::int64_t>(i))) << dtype << " " << spec.name << "[" << i << "]";
+          ASSERT_EQ(values[i], exact_value(spec.name, static_cast<std::int64_t>(i)))
+              << dtype << " " << spec.name << "[" << i << "]";
         }
       }
     }
@@ -59,7 +60,8 @@ TEST(Import, LogitsAreThoseOfPyTorch) {
   const auto& expected = golden()["last_logits_of_row_0"];
   ASSERT_EQ(logits.size(), expected.size());
   for (std::size_t i = 0; i < logits.size(); ++i) {
-    EXPECT_TRUE(std::abs(static_cast<double>(logits[i]) - expected[i].get<double>()) <= 2e-5) << i;  // as in model/test_golden.cpp
+    EXPECT_TRUE(std::abs(static_cast<double>(logits[i]) - expected[i].get<double>()) <= 2e-5)
+        << i;  // as in model/test_golden.cpp
   }
 }
 
@@ -71,17 +73,21 @@ TEST(Import, OfABertVocabularyTheCharactersAreKeptWithTheirLogits) {
   std::vector<std::string> lines(37);
   for (std::size_t i = 0; i < lines.size(); ++i) lines[i] = "[unused" + std::to_string(i) + "]";
   lines[0] = "[PAD]", lines[1] = "[UNK]", lines[2] = "[CLS]", lines[3] = "[SEP]", lines[4] = "[MASK]";
-  lines[5] = "，", lines[6] = "##春", lines[7] = "春", lines[8] = "the", lines[9] = "a", lines[10] = "𠮷", lines[36] = "秋";
+  lines[5] = "，", lines[6] = "##春", lines[7] = "春", lines[8] = "the", lines[9] = "a", lines[10] = "𠮷",
+  lines[36] = "秋";
   std::string text;
   for (const std::string& line : lines) text += line + "\r\n";
   directory.put("vocab.txt", text);
 
   const Imported imported = import_model(directory.path, "");
-  EXPECT_EQ(imported.snapshot.vocab, (std::vector<std::int32_t>{-1, -2, 0xFF0C, 0x6625, 'a', 0x20BB7, 0x79CB}));
+  EXPECT_EQ(imported.snapshot.vocab,
+            (std::vector<std::int32_t>{-1, -2, 0xFF0C, 0x6625, 'a', 0x20BB7, 0x79CB}));
   const std::vector<std::size_t> rows = {1, 3, 5, 7, 9, 10, 36};
   ASSERT_FALSE(imported.notes.empty());
-  EXPECT_TRUE(contains(imported.notes[0], "7 of 37") && contains(imported.notes[0], "30")) << imported.notes[0];
-  EXPECT_TRUE(contains(imported.notes[1], "[UNK]") && contains(imported.notes[1], "[SEP]")) << imported.notes[1];
+  EXPECT_TRUE(contains(imported.notes[0], "7 of 37") && contains(imported.notes[0], "30"))
+      << imported.notes[0];
+  EXPECT_TRUE(contains(imported.notes[1], "[UNK]") && contains(imported.notes[1], "[SEP]"))
+      << imported.notes[1];
 
   // The same characters, told by either numbering, get the same logits.
   const std::string small = directory.temp.file("small.bin"), whole = directory.temp.file("whole.bin");
@@ -178,7 +184,8 @@ TEST(Import, TensorsThatAreMissingOrTooManyOrOfAnotherShapeAreNamed) {
 
   directory.put_weights(whole);
   directory.set_config("n_positions", 8);
-  EXPECT_TRUE(contains(import_refusal(directory.path), "\"wpe.weight\" has shape (9, 16), where (8, 16) is expected"));
+  EXPECT_TRUE(contains(import_refusal(directory.path),
+                       "\"wpe.weight\" has shape (9, 16), where (8, 16) is expected"));
 }
 
 TEST(Import, ADirectoryWithoutReadableWeightsSaysWhatToDo) {
@@ -204,8 +211,8 @@ TEST(Import, AValueThatIsNotFiniteIsRefusedAndNothingIsWritten) {
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 
-// R1-R10: a header from a stranger. Whatever a byte of it becomes, the file is refused or a model, never a crash; and
-// one that is cut short is never a model.
+// R1-R10: a header from a stranger. Whatever a byte of it becomes, the file is refused or a model, never a
+// crash; and one that is cut short is never a model.
 TEST(Import, EveryDamagedHeaderIsRefusedOrHarmless) {
   const HuggingfaceDirectory directory;
   const Bytes whole = file_bytes(directory.file("model.safetensors"));
@@ -225,8 +232,10 @@ TEST(Import, EveryDamagedHeaderIsRefusedOrHarmless) {
     }
   }
   EXPECT_GT(refused, 500);
-  for (const std::size_t size : {std::size_t{0}, std::size_t{7}, std::size_t{8}, std::size_t{100}, whole.size() - 1}) {
-    put_file(directory.file("model.safetensors"), Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)));
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{7}, std::size_t{8}, std::size_t{100}, whole.size() - 1}) {
+    put_file(directory.file("model.safetensors"),
+             Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)));
     EXPECT_NE(import_refusal(directory.path), "") << size;
   }
   Bytes longer = whole;

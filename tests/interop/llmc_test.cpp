@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::int32_t L = 2, NH = 2, C = 4, V = 5, Vp = 8, T = 3;
 
-double value(std::size_t i) { return static_cast<double>(i % 61) / 64 - 0.25; }
+double value(std::size_t i) {
+  return static_cast<double>(i % 61) / 64 - 0.25;
+}
 
 // Values count up through the file; so each element's place tells its number.
 Bytes llmc_file(std::int32_t version, std::size_t count) {
@@ -24,7 +26,9 @@ struct LlmcFile {
   TempDirectory temp;
   std::string path = temp.file("gpt2.bin"), vocabulary = temp.file("vocab.json");
   LlmcFile() {
-    put_text(vocabulary, R"({"format": "zhgpt-vocab", "version": 1, "tokens": ["<unk>", "<|endoftext|>", "，", "春", "秋"]})");
+    put_text(
+        vocabulary,
+        R"({"format": "zhgpt-vocab", "version": 1, "tokens": ["<unk>", "<|endoftext|>", "，", "春", "秋"]})");
   }
   void put(const Bytes& bytes) const { put_file(path, bytes); }
 };
@@ -39,7 +43,8 @@ TEST(Llmc, BothVersionsAreReadInTheirOrder) {
     const auto expect = [&](const std::string& name, std::size_t count, std::size_t padding = 0) {
       const auto values = elements<float>(tensor_of(snapshot, name));
       ASSERT_EQ(values.size(), count) << name;
-      for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(values[i], value(at + i)) << version << " " << name << "[" << i << "]";
+      for (std::size_t i = 0; i < count; ++i)
+        ASSERT_EQ(values[i], value(at + i)) << version << " " << name << "[" << i << "]";
       at += count + padding;
     };
     const auto in_all_layers = [&](const std::string& name, std::size_t count) {
@@ -77,8 +82,10 @@ TEST(Llmc, WrittenAgainItIsTheSameButForThePadding) {
   EXPECT_TRUE(std::equal(written.begin(), written.begin() + 28, original.begin()));
   EXPECT_EQ(written[28], 128);
   EXPECT_TRUE(std::equal(written.begin() + 32, written.begin() + 1024 + V * C * 4, original.begin() + 32));
-  EXPECT_EQ(Bytes(written.begin() + 1024 + V * C * 4, written.begin() + 1024 + 128 * C * 4), Bytes((128 - V) * C * 4));
-  EXPECT_TRUE(std::equal(written.begin() + 1024 + 128 * C * 4, written.end(), original.begin() + 1024 + Vp * C * 4));
+  EXPECT_EQ(Bytes(written.begin() + 1024 + V * C * 4, written.begin() + 1024 + 128 * C * 4),
+            Bytes((128 - V) * C * 4));
+  EXPECT_TRUE(
+      std::equal(written.begin() + 1024 + 128 * C * 4, written.end(), original.begin() + 1024 + Vp * C * 4));
 
   EXPECT_THROW(export_llmc(import_model(file.path, file.vocabulary).snapshot, out, false), IoError);
   EXPECT_EQ(file_bytes(out), written);
@@ -100,8 +107,9 @@ TEST(Llmc, ImpossibleHeadersAreRefusedBeforeAnythingIsTaken) {
     for (const std::int32_t wrong : values) {
       Bytes bytes = whole;
       std::memcpy(bytes.data() + 4 * field, &wrong, 4);
-      if (bytes == whole || (field == 5 && (wrong == 1 || wrong == 4))) continue;  // other heads divide C as well
-      if (field == 3 && (wrong == 1 || wrong == 4)) continue;                     // fewer rows, named by a smaller vocabulary
+      if (bytes == whole || (field == 5 && (wrong == 1 || wrong == 4)))
+        continue;                                              // other heads divide C as well
+      if (field == 3 && (wrong == 1 || wrong == 4)) continue;  // fewer rows, named by a smaller vocabulary
       file.put(bytes);
       EXPECT_TRUE(contains(import_refusal(file.path, file.vocabulary), "byte")) << field << " " << wrong;
     }

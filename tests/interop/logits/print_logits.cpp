@@ -1,4 +1,5 @@
-// print_logits CHECKPOINT ID...: the logits after these tokens, a line each, for comparison with other programs.
+// print_logits CHECKPOINT ID...: the logits after these tokens, a line each, for comparison with other
+// programs.
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
