@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
+#include "interop/foreign_json.h"
 #include "interop/tensor_views.h"
 #include "text/utf8.h"
 #include "zhgpt/atomic_file.h"
@@ -40,12 +40,13 @@ bool is_byte_level(const Json& part) {
 
 void put(ForeignVocabulary& vocabulary, const std::string& token, const Json& id) {
   if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= kMaxTokens) {
-    refuse(vocabulary.path, tr(Msg::interop_vocab_bad_id, token, id.dump()));
+    refuse(vocabulary.path, tr(Msg::interop_vocab_bad_id, shown_name(token), shown(id)));
   }
   const auto at = id.get<std::size_t>();
   if (at >= vocabulary.tokens.size()) vocabulary.tokens.resize(at + 1);
   if (!vocabulary.tokens[at].empty() && vocabulary.tokens[at] != token) {
-    refuse(vocabulary.path, tr(Msg::interop_vocab_same_id, token, vocabulary.tokens[at]));
+    refuse(vocabulary.path,
+           tr(Msg::interop_vocab_same_id, shown_name(token), shown_name(vocabulary.tokens[at])));
   }
   vocabulary.tokens[at] = token;
 }
@@ -55,7 +56,7 @@ void read_tokenizer_json(const Json& file, ForeignVocabulary& vocabulary) {
   const Json& model = file["model"];
   const Json type = model.value("type", Json());
   if (type != "WordLevel" && type != "WordPiece" && type != "BPE") {
-    refuse(vocabulary.path, tr(Msg::interop_vocab_type, type.dump()));
+    refuse(vocabulary.path, tr(Msg::interop_vocab_type, shown(type)));
   }
   const bool has_merges = model.contains("merges") && !model["merges"].empty();
   if (has_merges || is_byte_level(file.value("pre_tokenizer", Json())) ||
@@ -119,7 +120,7 @@ ForeignVocabulary load_foreign_vocabulary(const std::string& path) {
     refuse(path, tr(Msg::text_not_utf8, step.consumed));
   }
   ForeignVocabulary vocabulary{.path = path};
-  const Json file = text.starts_with('{') ? Json::parse(text, nullptr, /*allow_exceptions=*/false) : Json();
+  const Json file = text.starts_with('{') ? parse_foreign_json(text) : Json();
   if (!file.is_object()) {
     read_lines(text, vocabulary);
   } else if (file.contains("model") && file["model"].is_object()) {

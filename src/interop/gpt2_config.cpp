@@ -2,20 +2,20 @@
 
 #include <algorithm>
 #include <initializer_list>
-#include <nlohmann/json.hpp>
 
+#include "interop/foreign_json.h"
 #include "zhgpt/atomic_file.h"
 #include "zhgpt/error.h"
 
 namespace zhgpt::interop {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 
 class Reader {
  public:
   explicit Reader(const std::string& path) : path_(path) {
-    file_ = Json::parse(read_text_file(path, 1 << 20), nullptr, /*allow_exceptions=*/false);
+    file_ = parse_foreign_json(read_text_file(path, 1 << 20));
     if (!file_.is_object()) refuse("JSON", "?", "{…}");
   }
 
@@ -32,9 +32,9 @@ class Reader {
   std::int64_t size(const char* name, const char* other, std::int64_t most) const {
     const Json& value = find({name, other});
     const std::string range = "1.." + std::to_string(most);
-    if (!value.is_number_unsigned()) refuse(name, value.dump(), range);
+    if (!value.is_number_unsigned()) refuse(name, shown(value), range);
     const auto number = value.get<std::uint64_t>();
-    if (number < 1 || number > static_cast<std::uint64_t>(most)) refuse(name, value.dump(), range);
+    if (number < 1 || number > static_cast<std::uint64_t>(most)) refuse(name, shown(value), range);
     return static_cast<std::int64_t>(number);
   }
 
@@ -45,14 +45,14 @@ class Reader {
     for (const Json& one : allowed) {
       if (value == one) return;
     }
-    refuse(name, value.dump(), allowed.begin()->dump());
+    refuse(name, shown(value), shown(*allowed.begin()));
   }
 
   double dropout() const {
     const Json& value = find({"resid_pdrop"});
     if (value.is_null()) return 0.1;
     const double p = value.is_number() ? value.get<double>() : -1;
-    if (!(p >= 0 && p <= 0.99)) refuse("resid_pdrop", value.dump(), "0..0.99");
+    if (!(p >= 0 && p <= 0.99)) refuse("resid_pdrop", shown(value), "0..0.99");
     return p;
   }
 
@@ -99,25 +99,25 @@ Gpt2Config read_gpt2_config(const std::string& path) {
 }
 
 std::string gpt2_config_json(const ModelConfig& model) {
-  const Json file = {{"architectures", Json::array({"GPT2LMHeadModel"})},
-                     {"model_type", "gpt2"},
-                     {"vocab_size", model.vocab_size},
-                     {"n_positions", model.block_size},
-                     {"n_ctx", model.block_size},  // llama.cpp's converter wants it
-                     {"n_embd", model.n_embd},
-                     {"n_layer", model.n_layer},
-                     {"n_head", model.n_head},
-                     {"n_inner", nullptr},
-                     {"activation_function", "gelu_new"},
-                     {"layer_norm_epsilon", 1e-5},
-                     {"attn_pdrop", 0.0},  // attention has no dropout here
-                     {"embd_pdrop", model.dropout},
-                     {"resid_pdrop", model.dropout},
-                     {"scale_attn_weights", true},
-                     {"tie_word_embeddings", true},
-                     {"bos_token_id", 1},
-                     {"eos_token_id", 1},
-                     {"torch_dtype", "float32"}};
+  const nlohmann::ordered_json file = {{"architectures", nlohmann::ordered_json::array({"GPT2LMHeadModel"})},
+                                       {"model_type", "gpt2"},
+                                       {"vocab_size", model.vocab_size},
+                                       {"n_positions", model.block_size},
+                                       {"n_ctx", model.block_size},  // llama.cpp's converter wants it
+                                       {"n_embd", model.n_embd},
+                                       {"n_layer", model.n_layer},
+                                       {"n_head", model.n_head},
+                                       {"n_inner", nullptr},
+                                       {"activation_function", "gelu_new"},
+                                       {"layer_norm_epsilon", 1e-5},
+                                       {"attn_pdrop", 0.0},  // attention has no dropout here
+                                       {"embd_pdrop", model.dropout},
+                                       {"resid_pdrop", model.dropout},
+                                       {"scale_attn_weights", true},
+                                       {"tie_word_embeddings", true},
+                                       {"bos_token_id", 1},
+                                       {"eos_token_id", 1},
+                                       {"torch_dtype", "float32"}};
   return file.dump(2) + "\n";
 }
 

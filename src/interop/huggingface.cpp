@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "interop/foreign_json.h"
 #include "interop/huggingface_files.h"
 #include "interop/model_source.h"
 #include "interop/tensor_views.h"
@@ -43,7 +44,7 @@ DType dtype_of(const SafetensorsTensor& tensor) {
   if (tensor.dtype == "F32") return DType::f32;
   if (tensor.dtype == "F16") return DType::f16;
   if (tensor.dtype == "BF16") return DType::bf16;
-  throw CheckpointError(tr(Msg::interop_dtype, tensor.name, tensor.dtype));
+  throw CheckpointError(tr(Msg::interop_dtype, shown_name(tensor.name), tensor.dtype));
 }
 
 TensorSource source_of(const std::shared_ptr<const ByteSource>& file, const SafetensorsTensor& tensor,
@@ -67,7 +68,7 @@ ForeignModel open_huggingface(const std::string& directory) {
     TensorSource source = source_of(file, tensor, name);
     if (is_conv1d_weight(name) && tensor.shape.size() == 2) source = transposed(std::move(source));
     if (!model.tensors.emplace(name, std::move(source)).second) {
-      throw CheckpointError(tr(Msg::interop_tensor_unknown, model.path, tensor.name));
+      throw CheckpointError(tr(Msg::interop_tensor_unknown, model.path, shown_name(tensor.name)));
     }
   }
   if (const auto head = model.tensors.find("lm_head.weight"); head != model.tensors.end()) {

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "interop/foreign_json.h"
 #include "interop/foreign_vocabulary.h"
 #include "interop/huggingface.h"
 #include "interop/llmc.h"
@@ -55,7 +56,7 @@ std::vector<std::string> notes_on(const VocabularyMapping& mapping, std::int64_t
   if (mapping.unknown.empty()) notes.push_back(tr(Msg::interop_note_mean, "<unk>"));
   if (mapping.end.empty()) notes.push_back(tr(Msg::interop_note_mean, "<|endoftext|>"));
   if (!mapping.unknown.empty() && !mapping.end.empty()) {
-    notes.push_back(tr(Msg::interop_note_special, mapping.unknown, mapping.end));
+    notes.push_back(tr(Msg::interop_note_special, shown_name(mapping.unknown), shown_name(mapping.end)));
   }
   if (mapping.vocab.id('\n') == kUnknownId && mapping.vocab.id(' ') == kUnknownId) {
     notes.push_back(tr(Msg::interop_note_no_newline));
@@ -90,7 +91,8 @@ Imported import_model(const std::string& path, const std::string& vocabulary) {
     snapshot.tensors.push_back(std::move(tensor));
   }
   if (!foreign.tensors.empty()) {
-    throw CheckpointError(tr(Msg::interop_tensor_unknown, foreign.path, foreign.tensors.begin()->first));
+    throw CheckpointError(
+        tr(Msg::interop_tensor_unknown, foreign.path, shown_name(foreign.tensors.begin()->first)));
   }
   Config config;
   config.model = foreign.config.model;

@@ -159,6 +159,9 @@ TEST(Import, WhatComputesSomethingElseIsRefusedByName) {
     const std::string refusal = import_refusal(directory.path);
     EXPECT_TRUE(contains(refusal, "config.json: " + std::string(name) + " is ")) << name << ": " << refusal;
   }
+  directory.put("config.json",
+                R"({"n_layer": )" + std::string(400'000, '[') + std::string(400'000, ']') + "}");
+  EXPECT_TRUE(contains(import_refusal(directory.path), "n_layer is "));
   directory.set_config("n_inner", 64);
   EXPECT_EQ(import_refusal(directory.path), "");
 }

@@ -92,6 +92,12 @@ TEST(ForeignVocabulary, WhatIsNoListOfCharactersIsRefusedWithTheReason) {
       {R"({"model": {"type": "WordLevel", "vocab": {"a": 9007199254740992}}})", "id of \"a\""},
       {R"({"model": {"type": "WordLevel", "vocab": {"a": 3, "b": 3}}})", "the same id"},
       {R"({"a": 0, "b": 1})", "no map"},
+      {R"({"model": {"type": "WordLevel", "vocab": {"\u001b[2J": -1}}})", "id of \"\\u001b[2J\""},
+      {R"({"model": {"type": )" + std::string(2'000'000, '[') + std::string(2'000'000, ']') + "}}",
+       "WordLevel"},
+      {R"({"model": {"type": "BPE", "vocab": {"a": )" + std::string(2'000'000, '[') +
+           std::string(2'000'000, ']') + "}}}",
+       "id of"},
       {"the\nof\n", "none of its 2 tokens"},
       {"甲\n乙\xFF\n", "UTF-8"},
       {"", "none of its 0 tokens"}};
