@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "base/fingerprint.h"
 #include "train/run_directory.h"
-#include "train/state_transfer.h"
 #include "zhgpt/atomic_file.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
