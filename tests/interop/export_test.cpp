@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include "interop/foreign.h"
-#include "zhgpt/trainer.h"
 
 namespace zhgpt::test {
 namespace {

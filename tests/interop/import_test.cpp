@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "interop/foreign.h"
-#include "zhgpt/trainer.h"
+#include "zhgpt/inference.h"
 
 namespace zhgpt::test {
 namespace {
@@ -17,13 +17,11 @@ double exact_value(const std::string& name, std::int64_t i) {
 // The logits after the golden inputs' first row, of a checkpoint as `zhgpt sample` loads it.
 std::vector<float> last_logits(const std::string& path, const std::vector<std::int32_t>& ids) {
   const Checkpoint checkpoint = Checkpoint::open(path);
-  const Config config = config_of(checkpoint);
   const auto backend = make_backend("cpu", 1);
-  Gpt model(*backend, config.model, 1, Gpt::Purpose::inference);
-  load_parameters(model, checkpoint);
+  const auto model = make_inference_model(*backend, checkpoint, 1);
   const auto T = static_cast<std::int64_t>(ids.size());
-  backend->upload(model.inputs(1, T).data, ids.data(), T * 4);
-  const Tensor logits = model.last_logits(1, T);
+  backend->upload(model->inputs(1, T).data, ids.data(), T * 4);
+  const Tensor logits = model->last_logits(1, T);
   std::vector<float> values(static_cast<std::size_t>(logits.numel()));
   backend->download(values.data(), logits.data, logits.bytes());
   return values;
