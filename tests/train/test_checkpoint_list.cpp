@@ -8,6 +8,7 @@
 #include "zhgpt/atomic_file.h"
 #include "zhgpt/checkpoint_list.h"
 #include "zhgpt/error.h"
+#include "zhgpt/inference.h"
 
 namespace zhgpt {
 namespace {
@@ -219,8 +220,7 @@ TEST_F(Versions, ADeployedOneHasNoMomentsAndCannotBeResumed) {
   EXPECT_FALSE(fs::exists(file("versions")));
 
   const auto backend = make_backend("cpu", 1);
-  Gpt model(*backend, config_of(deployed).model, 1, Gpt::Purpose::inference);
-  EXPECT_NO_THROW(load_parameters(model, deployed));
+  EXPECT_NO_THROW(make_inference_model(*backend, deployed, 1));
 }
 
 TEST_F(Versions, AFileOfVersionsBelongsToTheRunAbove) {
