@@ -21,9 +21,10 @@ TEST_F(Journey, MemoryPlaceLanguageAndTimeZoneDoNotMatter) {
   EXPECT_EQ(hash_of("pattern", {{"MALLOC_PERTURB_", "90"}}), plain);
   EXPECT_EQ(hash_of("arenas", {{"MALLOC_ARENA_MAX", "1"}, {"MALLOC_TOP_PAD_", "4096"}}), plain);
   EXPECT_EQ(hash_of("elsewhere", {}, "/"), plain);
-  EXPECT_EQ(hash_of("language", {{"LC_ALL", "de_DE.UTF-8"}, {"ZHGPT_LANG", "zh"}}), plain);
+  EXPECT_EQ(hash_of("chinese", {{"LC_ALL", "zh_CN.UTF-8"}}), plain);
+  EXPECT_EQ(hash_of("comma", {{"LC_ALL", "de_DE.UTF-8"}}), plain);
   EXPECT_EQ(hash_of("far", {{"TZ", "Pacific/Kiritimati"}}), plain);
-  EXPECT_NE(run_program(training(file("seed"), 30, {"--seed=2"})).exit_code, -1);
+  EXPECT_EQ(run_program(training(file("seed"), 30, {"--seed=2"})).exit_code, 0);
   EXPECT_NE(inspect(file("seed"))["state_hash"], plain) << "the comparison sees another training";
 }
 
