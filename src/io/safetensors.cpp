@@ -53,14 +53,8 @@ std::string hash_text(std::uint64_t hash) {
   return hex(hash).substr(2);
 }
 
-// What GPT-2's Conv1D holds, the transpose of a linear layer's weight.
 bool is_transposed(const TensorInfo& info) {
-  if (info.kind != SectionKind::parameter || info.shape.size() != 2) return false;
-  for (const std::string_view name :
-       {".attn.c_attn.weight", ".attn.c_proj.weight", ".mlp.c_fc.weight", ".mlp.c_proj.weight"}) {
-    if (info.name.ends_with(name)) return true;
-  }
-  return false;
+  return info.kind == SectionKind::parameter && info.shape.size() == 2 && is_conv1d_weight(info.name);
 }
 
 std::vector<std::int64_t> stored_shape(const TensorInfo& info) {
