@@ -62,6 +62,8 @@ struct TrainConfig {
   std::int64_t log_interval = 10;    // steps
   std::int64_t patience = 0;         // evaluations without improvement before stopping; 0: never
   std::int64_t keep_last = 3;        // checkpoints, besides the best
+  double spike_z = 0;                // go back after a loss or norm so many deviations too high; 0: never
+  std::int64_t max_rollbacks = 3;    // in the whole run, before it ends as diverged
   std::string device = "auto";
   std::string dtype = "auto";        // fp32, tf32, bf16; auto: bf16 where the device has it
   std::string attention = "native";  // native, cudnn: whose attention, in bf16 on a CUDA device

@@ -73,6 +73,9 @@ SourceState compare_sources(const std::vector<std::string>& paths, const TextCon
 TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConfig& text,
                            const Vocabulary& vocab, CorpusReport* report = nullptr);
 
+// How often each character occurs in a text read by the rules of `text`; for `zhgpt ckpt extend`.
+CharacterCounts count_characters(const std::vector<std::string>& paths, const TextConfig& text);
+
 // What simpler models need for the same text, in nats a token: learned from `fit` (may be empty), then
 // adaptively while reading `text`, as a compressor would. xz is the growth of the compressed UTF-8 when
 // `text` follows `fit`.

@@ -45,4 +45,9 @@ ZHGPT_DEFINE_ERROR(DivergedError, diverged);
 ZHGPT_DEFINE_ERROR(BusyError, busy);
 #undef ZHGPT_DEFINE_ERROR
 
+// A checkpoint is not written because an element of a tensor is not finite.
+class NotFiniteError : public CheckpointError {
+  using CheckpointError::CheckpointError;
+};
+
 }  // namespace zhgpt

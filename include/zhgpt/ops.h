@@ -31,11 +31,15 @@ struct StepState {
   std::int64_t updates = 0;  // AdamW updates applied so far: Adam's t is updates + 1 during a step
   std::int64_t skipped = 0;  // steps whose loss or gradient was not finite, so that nothing was updated
   std::int64_t skipped_in_a_row = 0;
+  std::int64_t skipped_batches = 0;  // of the data order, passed over by roll-backs
   std::uint64_t seed = 0;  // key of all randomness
   float learning_rate = 0;
   float loss = 0;        // mean loss of this step, nats a token
   float grad_norm = 0;   // global L2 norm before clipping
   float clip_scale = 0;  // factor on every gradient, <= 1; 0 when the step is to be skipped
+
+  // Which batch of the data order this step takes: all micro-batches of a step are one.
+  constexpr std::int64_t batch() const { return step + skipped_batches; }
 };
 
 // Dropout at one place of the model. Element i is kept when its Philox number, drawn at
@@ -52,7 +56,7 @@ struct Dropout {
 // ---- data
 // -----------------------------------------------------------------------------------------------------
 
-// Row b of the batch is sample i = (step * micro_steps + micro_step) * B + b of `order`. Where tokens are not
+// Row b is sample i = (state->batch() * micro_steps + micro_step) * B + b of `order`. Where tokens are not
 // the whole text but rows of it, somebody has put the window of sample i into row i % R.
 struct GatherBatch {
   Tensor inputs;   // (B, T) i32 =

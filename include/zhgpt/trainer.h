@@ -17,6 +17,7 @@
 #include "zhgpt/dataset.h"
 #include "zhgpt/gpt.h"
 #include "zhgpt/optimizer.h"
+#include "zhgpt/stability.h"
 
 namespace zhgpt {
 
@@ -50,10 +51,11 @@ class Trainer {
   std::int64_t total_steps() const { return total_steps_; }
   std::int64_t samples_per_step() const;
   std::int64_t tokens_per_step() const { return samples_per_step() * config_.model.block_size; }
-  std::int64_t epoch_after(std::int64_t steps) const;  // whole passes over the corpus after so many steps
+  // Whole passes over the corpus after so many steps, those that roll-backs passed over included.
+  std::int64_t epoch_after(std::int64_t steps) const;
   double epochs_after(std::int64_t steps) const;       // the same with its fraction
   // True when the step just done completed an epoch. Epochs shorter than 50 steps are counted in groups, so
-  // that tiny corpora are not evaluated and saved at every step; a function of the step alone, so a resumed
+  // that tiny corpora are not evaluated and saved at every step; a function of the state alone, so a resumed
   // run agrees.
   bool at_epoch_boundary() const;
 
@@ -74,7 +76,14 @@ class Trainer {
   bool has_validation() const;
   bool text_is_on_device() const;  // the whole of it; otherwise each step's windows are sent there
   EvaluationState& evaluations() { return evaluations_; }
+  Stability& stability() { return stability_; }  // saved and restored
   std::string& history() { return history_; }  // JSON lines, one an evaluation; saved and restored
+
+  // Goes back to a checkpoint of this run and passes over the batches of all steps from there up to and with
+  // `trouble`, a step that was done: "restart training from a checkpoint roughly 100 steps before the spike
+  // started, and skip roughly 200-500 data batches" (A. Chowdhery et al., PaLM, 2022, 5.1). Counts the
+  // roll-back.
+  void roll_back(const Checkpoint& to, std::int64_t trouble);
 
   // REQUIRES: no step runs while the snapshot is read. Reads device memory lazily, tensor by tensor.
   Snapshot snapshot();
@@ -102,7 +111,8 @@ class Trainer {
   std::int64_t steps_seen_ = 0;  // whose states finished_steps has returned
   std::int64_t steps_read_ = 0;  // done before the readback under way, if any: steps_read_ > steps_seen_
   DataOrder order_;
-  std::int64_t total_steps_ = 0, steps_done_ = 0;
+  std::int64_t total_steps_ = 0, steps_done_ = 0, skipped_batches_ = 0;
+  Stability stability_;
   EvaluationState evaluations_;
   std::string history_;
   RunId run_id_{};

@@ -54,8 +54,8 @@ class TrainingRun {
   ~TrainingRun();
 
   // Trains until the plan is done, patience or time is out, or *signal becomes non-zero; in every case the
-  // last state is saved before it returns. Throws DivergedError after five steps in a row without a finite
-  // loss.
+  // last state is saved before it returns. Trouble (stability.h) sends it back to a checkpoint of before,
+  // max_rollbacks times; then, or when there is none, it throws DivergedError.
   Outcome run(const std::atomic<int>& signal);
 
   const std::string& last_checkpoint() const { return last_checkpoint_; }  // path
@@ -63,13 +63,16 @@ class TrainingRun {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void point_at_the_past();
+  void be_at(std::int64_t step);
+  void point_at_the_past(std::int64_t step);
   StepReport report(const StepState& state) const;
   void log_metrics(const StepReport& report);
-  void look_at_finished_steps(bool wait);
+  [[nodiscard]] bool all_is_well(bool wait);
+  void note_oddities(const StepState& state, const Judgement& judgement);
+  void roll_back(const StepState& state, const Judgement& judgement);
   void evaluate(bool counts_for_patience);
   void sample();
-  void save(bool is_epoch);
+  bool save(bool is_epoch, bool is_planned);
   void rotate();
   void append(const char* file, const std::string& text);
 
@@ -85,8 +88,8 @@ class TrainingRun {
   double paused_s_ = 0;    // spent on evaluating, sampling and saving since the last log line
 };
 
-// Which checkpoint of a run directory is meant: "last" (the newest that is whole), "best" or "epoch:N"; or a
-// file itself. `notes`, when given, receives a line for each damaged file passed over. Throws CheckpointError
+// Which checkpoint of a run directory is meant: "last" (the newest that is whole), "best", "epoch:N" or the
+// version "v:NAME"; or a file itself. `notes`, when given, receives a line for each damaged file passed over. Throws CheckpointError
 // when there is none.
 Checkpoint open_run_checkpoint(const std::string& directory_or_file, const std::string& which,
                                std::vector<std::string>* notes = nullptr);

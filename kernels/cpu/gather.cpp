@@ -7,9 +7,9 @@ namespace {
 template <class Token>
 void gather(const GatherBatch& op, const Token* tokens) {
   const std::int64_t B = op.inputs.dim(0), T = op.inputs.dim(1);
-  const std::int64_t batch = op.state->step * op.micro_steps + op.micro_step;
+  const std::int64_t first = (op.state->batch() * op.micro_steps + op.micro_step) * B;
   for (std::int64_t b = 0; b < B; ++b) {
-    const std::int64_t sample = batch * B + b;
+    const std::int64_t sample = first + b;
     const Token* window =
         tokens + (op.tokens.rank == 2 ? sample % op.tokens.dim(0) * (T + 1) : op.order.start(sample));
     std::int32_t* inputs = op.inputs.as<std::int32_t>() + b * T;

@@ -1,6 +1,6 @@
 // GatherBatch: row b of inputs and targets (B, T) i32 = a window of the text, u16 or i32; targets are one
 // token further. The window lies in the text (n_tokens) where `order` says, or in a row of (rows, T + 1);
-// both are computed from the step in device memory, so that the recorded launch walks on without the host.
+// both are computed from the state in device memory, so that the recorded launch walks on without the host.
 #include "cuda/launch.cuh"
 #include "cuda/ops.h"
 #include "cuda/packs.cuh"
@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(kThreads)
   ZHGPT_SHARED(std::int64_t, start, [1]);
   const std::int64_t b = blockIdx.x;
   if (threadIdx.x == 0) {
-    const std::int64_t sample = (state->step * micro_steps + micro_step) * B + b;
+    const std::int64_t sample = (state->batch() * micro_steps + micro_step) * B + b;
     if constexpr (kInRows) {
       start[0] = sample % rows * (T + 1);
     } else {

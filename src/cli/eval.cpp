@@ -63,7 +63,7 @@ void add_eval(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand("eval", tr(Msg::help_eval));
   verb->add_option("DIR|FILE", a->from_path, tr(Msg::help_run_argument))->type_name("");
   verb->add_option("CORPUS", a->corpus, tr(Msg::help_corpus_argument))->type_name("");
-  verb->add_option("--from", a->which, tr(Msg::help_from))->type_name("last|best|epoch:N")->default_str(a->which)->group(tr(Msg::group_general));
+  verb->add_option("--from", a->which, tr(Msg::help_from))->type_name("last|best|epoch:N|v:NAME")->default_str(a->which)->group(tr(Msg::group_general));
   verb->add_option("--device", a->device, tr(Msg::help_device))->type_name("TEXT")->group(tr(Msg::group_general));
   add_integer(*verb, "--threads", a->threads, 0, 1024, Msg::help_threads)->group(tr(Msg::group_general));
   verb->callback([a, &action] { action = [a] { return eval(*a); }; });

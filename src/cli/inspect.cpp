@@ -1,11 +1,15 @@
-// zhgpt inspect FILE [--json]: what a checkpoint holds, after verifying all of it.
+// zhgpt inspect DIR|FILE [--keys] [--json]: what a checkpoint holds, after verifying all of it. The same is
+// zhgpt ckpt inspect.
 #include <filesystem>
 #include <iostream>
 #include <memory>
 
 #include "base/fingerprint.h"
 #include "base/record_json.h"
+#include "cli/console.h"
 #include "cli/program.h"
+#include "cli/table.h"
+#include "io/tensor_values.h"
 #include "zhgpt/checkpoint.h"
 #include "zhgpt/error.h"
 #include "zhgpt/split.h"
@@ -17,7 +21,7 @@ namespace {
 struct InspectArguments {
   std::string path;
   std::string which = "last";
-  bool json = false;
+  bool json = false, keys = false;
 };
 
 const char* kind_name(SectionKind kind) {
@@ -62,9 +66,32 @@ Json describe(const Checkpoint& c) {
   return out;
 }
 
+std::string shape_text(const TensorInfo& info) {
+  std::string text;
+  for (const std::int64_t dim : info.shape) text += (text.empty() ? "" : ", ") + std::to_string(dim);
+  return "(" + text + ")";
+}
+
+// Every tensor with its norm, which means reading them all once more.
+void print_keys(const Checkpoint& checkpoint, bool json) {
+  Json list = Json::array();
+  std::vector<std::vector<std::string>> rows{{tr(Msg::column_kind), tr(Msg::column_name), tr(Msg::column_dtype),
+                                              tr(Msg::column_shape), tr(Msg::column_norm)}};
+  for (const TensorInfo& t : checkpoint.tensors()) {
+    const double norm = tensor_norm(checkpoint, t);
+    list.push_back({{"name", t.name}, {"kind", kind_name(t.kind)}, {"dtype", dtype_name(t.dtype)}, {"shape", t.shape}, {"norm", norm}});
+    rows.push_back({kind_name(t.kind), t.name, dtype_name(t.dtype), shape_text(t), fixed(norm, 6)});
+  }
+  std::cout << (json ? list.dump(2) + "\n" : table(rows, "llllr"));
+}
+
 int inspect(const InspectArguments& arguments) {
   if (arguments.path.empty()) throw ConfigError(tr(Msg::no_run_given, "inspect"));
   const Checkpoint checkpoint = open_run_checkpoint(arguments.path, arguments.which);
+  if (arguments.keys) {
+    print_keys(checkpoint, arguments.json);
+    return 0;
+  }
   const Json description = describe(checkpoint);
   if (arguments.json) {
     std::cout << description.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
@@ -94,7 +121,8 @@ void add_inspect(CLI::App& app, Action& action) {
   auto a = std::make_shared<InspectArguments>();
   CLI::App* verb = app.add_subcommand("inspect", tr(Msg::help_inspect));
   verb->add_option("DIR|FILE", a->path, tr(Msg::help_run_argument))->type_name("");
-  verb->add_option("--from", a->which, tr(Msg::help_from))->type_name("last|best|epoch:N")->default_str(a->which)->group(tr(Msg::group_general));
+  verb->add_option("--from", a->which, tr(Msg::help_from))->type_name("last|best|epoch:N|v:NAME")->default_str(a->which)->group(tr(Msg::group_general));
+  verb->add_flag("--keys", a->keys, tr(Msg::help_ckpt_keys))->group(tr(Msg::group_general));
   verb->add_flag("--json", a->json, tr(Msg::help_json))->group(tr(Msg::group_general));
   verb->callback([a, &action] { action = [a] { return inspect(*a); }; });
 }

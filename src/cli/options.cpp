@@ -111,7 +111,9 @@ void ConfigOptions::add_resumable(CLI::App& app) {
   }
 }
 
-void ConfigOptions::apply_environment_and_flags(Config& config) const {
+void ConfigOptions::apply(Config& config) const {
+  if (preset_) config.apply_preset(*preset_);
+  if (config_file_) apply_toml(config, *config_file_);
   for (const ConfigField* field : fields_) {
     const std::string name = environment_name(*field);
     const char* value = std::getenv(name.c_str());
@@ -127,16 +129,14 @@ void ConfigOptions::apply_environment_and_flags(Config& config) const {
 
 Config ConfigOptions::resolve() const {
   Config config;
-  if (preset_) config.apply_preset(*preset_);
-  if (config_file_) apply_toml(config, *config_file_);
-  apply_environment_and_flags(config);
+  apply(config);
   config.validate();
   return config;
 }
 
 Config ConfigOptions::resolve_over(const Config& saved, std::vector<std::string>* changes) const {
   Config config = saved;
-  apply_environment_and_flags(config);
+  apply(config);
   config.validate();
   for (const ConfigField& field : config_fields()) {
     const std::string before = field_text(field, saved), after = field_text(field, config);

@@ -24,12 +24,12 @@ class ConfigOptions {
 
   // Throws ConfigError naming where the value came from.
   Config resolve() const;
-  // The environment and the flags over a checkpoint's configuration. `changes` receives "name: old -> new" lines.
+  // The same over a checkpoint's configuration. `changes` receives "name: old -> new" lines.
   Config resolve_over(const Config& saved, std::vector<std::string>* changes) const;
 
  private:
   void add_flag(CLI::App& app, const ConfigField& field);
-  void apply_environment_and_flags(Config& config) const;
+  void apply(Config& config) const;
   std::vector<const ConfigField*> fields_;  // those that have a flag
   std::map<std::string, std::string> flags_;  // as they were given
   std::optional<std::string> preset_, config_file_;  // an empty name is a mistake, not an absence

@@ -76,8 +76,8 @@ std::string describe_extra(const CLI::App& app, const CLI::App& verb, const std:
         for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
       }
     }
-  } else if (&verb == &app) {
-    for (const CLI::App* sub : app.get_subcommands({})) known.push_back(sub->get_name());
+  } else {
+    for (const CLI::App* sub : verb.get_subcommands({})) known.push_back(sub->get_name());
   }
   const std::string nearest = nearest_name(extra.substr(0, extra.find('=')), known);
   return nearest.empty() ? tr(Msg::unexpected_argument, extra) : tr(Msg::unexpected_argument_hint, extra, nearest);
@@ -109,11 +109,33 @@ std::string describe_misuse(const CLI::App& app, const CLI::App& verb,
   return tr(Msg::flag_without_value, last, option ? option->get_type_name() : "");
 }
 
+// As it is typed: "zhgpt ckpt ls".
+std::string full_name(const CLI::App& verb) {
+  const CLI::App* parent = verb.get_parent();
+  return (parent ? full_name(*parent) + " " : "") + verb.get_name();
+}
+
 int usage_error(const std::string& text, const CLI::App& verb) {
-  const CLI::App* app = verb.get_parent();
-  std::cerr << tr(Msg::error_prefix) << text << "\n"
-            << tr(Msg::see_help, (app ? app->get_name() + " " : "") + verb.get_name()) << "\n";
+  std::cerr << tr(Msg::error_prefix) << text << "\n" << tr(Msg::see_help, full_name(verb)) << "\n";
   return static_cast<int>(ExitCode::config);
+}
+
+// What all verbs share, also those of a verb.
+void prepare_verbs(CLI::App& app) {
+  for (CLI::App* verb : app.get_subcommands({})) {
+    translate_help(*verb);
+    verb->allow_extras();
+    for (CLI::Option* option : verb->get_options()) {
+      if (option->get_expected_max() == 0) option->disable_flag_override();  // no --json=false
+    }
+    prepare_verbs(*verb);
+  }
+  app.require_subcommand(0, 1);  // after a verb, another one's name is an argument
+}
+
+const CLI::App& chosen_verb(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return chosen.empty() ? app : chosen_verb(*chosen.front());
 }
 
 void add_verbs(CLI::App& app, Action& action) {
@@ -123,6 +145,9 @@ void add_verbs(CLI::App& app, Action& action) {
   add_sample(app, action);
   add_eval(app, action);
   add_inspect(app, action);
+  add_convert(app, action);
+  add_ckpt(app, action);
+  add_resume_check(app, action);
   add_split(app, action);
   add_merge(app, action);
   add_run_split(app, action);
@@ -136,7 +161,9 @@ int parse_and_run(int argc, char** argv) {
   CLI::App app(tr(packed ? Msg::help_packed : Msg::program_description),
                packed ? std::filesystem::path(argv[0]).filename().string() : "zhgpt");
   Action action;
-  app.set_version_flag("--version", "zhgpt " ZHGPT_VERSION)->group(tr(Msg::group_general))->description(tr(Msg::help_version));
+  app.set_version_flag("--version", "zhgpt " ZHGPT_VERSION)
+      ->group(tr(Msg::group_general))
+      ->description(tr(Msg::help_version));
   translate_help(app);
   std::string lang;
   app.add_option("--lang", lang, tr(Msg::help_lang))->type_name("zh|en")->group(tr(Msg::group_general));
@@ -146,19 +173,9 @@ int parse_and_run(int argc, char** argv) {
   } else {
     add_verbs(app, action);
   }
-  for (CLI::App* sub : app.get_subcommands({})) {
-    translate_help(*sub);
-    sub->allow_extras();
-    for (CLI::Option* option : sub->get_options()) {
-      if (option->get_expected_max() == 0) option->disable_flag_override();  // no --json=false
-    }
-  }
+  prepare_verbs(app);
   app.allow_extras();
-  app.require_subcommand(0, 1);  // after a verb, another one's name is an argument
-  const auto verb = [&app]() -> const CLI::App& {
-    const auto subs = app.get_subcommands();
-    return subs.empty() ? app : *subs.front();
-  };
+  const auto verb = [&app]() -> const CLI::App& { return chosen_verb(app); };
 
   std::vector<std::string> arguments = flags_with_dashes(argc, argv);
   if (arguments.empty() && !packed) {
@@ -178,8 +195,8 @@ int parse_and_run(int argc, char** argv) {
   std::vector<std::string> extras = app.remaining(true);
   std::erase(extras, "--");  // the mark that ends the flags is no argument
   if (!extras.empty()) return usage_error(describe_extra(app, verb(), extras.front()), verb());
-  if (!action) {
-    std::cerr << app.help();
+  if (!action) {  // no verb, or one that only stands before others
+    std::cerr << verb().help(verb().get_parent() ? full_name(*verb().get_parent()) : "");
     return static_cast<int>(ExitCode::config);
   }
   return action();

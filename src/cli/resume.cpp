@@ -55,6 +55,9 @@ int resume(const ResumeArguments& arguments) {
   const Checkpoint checkpoint = open_run_checkpoint(arguments.from_path, arguments.which, &notes);
   for (const std::string& note : notes) std::cerr << note << "\n";
   const Config saved = config_of(checkpoint);
+  // Before anything is written beside a file that no run can go on from.
+  require_tensors(checkpoint, ParameterTable(saved.model),
+                  {SectionKind::parameter, SectionKind::adam_m, SectionKind::adam_v});
   std::vector<std::string> changes;
   Config config = arguments.config.resolve_over(saved, &changes);
   if (!arguments.corpus.empty()) config.text.corpus = absolute_paths(arguments.corpus);
@@ -82,7 +85,7 @@ void add_resume(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand("resume", tr(Msg::help_resume));
   verb->add_option("DIR|FILE", arguments->from_path, tr(Msg::help_run_argument))->type_name("");
   verb->add_option("--from", arguments->which, tr(Msg::help_from))
-      ->type_name("last|best|epoch:N")
+      ->type_name("last|best|epoch:N|v:NAME")
       ->default_str(arguments->which)
       ->group(tr(Msg::group_general));
   verb->add_option("--corpus", arguments->corpus, tr(Msg::help_corpus_moved))->type_name("PATH")->group(tr(Msg::group_general));

@@ -129,7 +129,7 @@ void add_sample(CLI::App& app, Action& action) {
   verb->add_option("DIR|FILE", a->from_path, tr(Msg::help_run_argument))->type_name("");
   add_options(verb, a, action);
   verb->add_option("--from", a->which, tr(Msg::help_from))
-      ->type_name("last|best|epoch:N")
+      ->type_name("last|best|epoch:N|v:NAME")
       ->default_str(a->which)
       ->group(tr(Msg::group_general));
 }

@@ -37,8 +37,9 @@ std::optional<Value> value_of_name(std::string_view name, const char* (*name_of)
 
 void DocumentBuilder::refuse(const std::string& what, const std::string& found,
                              const std::string& expected) const {
-  contents_.source->refuse(place, what + (where_.empty() ? "" : " (" + where_.substr(1) + ")"), shown(found),
-                           expected);
+  std::string where;
+  if (!where_.empty()) where.append(" (").append(where_, 1).append(")");
+  contents_.source->refuse(place, what + where, shown(found), expected);
 }
 
 void DocumentBuilder::require_at(bool is_allowed, const char* what) const {
@@ -56,7 +57,7 @@ void DocumentBuilder::key(const std::string& key) {
   Level& level = levels_.back();
   if (!is_key(key)) refuse(tr(Msg::doc_key), key, "[a-z0-9_]+");
   where_.resize(level.base);
-  where_ += "/" + key;
+  where_.append("/").append(key);
   if (!level.keys.insert(key).second) refuse(tr(Msg::doc_repeated), key, "1");
 }
 
@@ -228,7 +229,7 @@ void DocumentBuilder::begin_tensor() {
   }
   const auto violation = check_section(info_, static_cast<std::uint32_t>(index));
   if (violation) refuse(tr(violation->rule), violation->found, violation->expected);
-  if (!tensor_names_.insert(kind_name(info_.kind) + ("/" + info_.name)).second) {
+  if (!tensor_names_.insert(std::string(kind_name(info_.kind)).append("/").append(info_.name)).second) {
     refuse(tr(Msg::ck_name_repeated), info_.name, "1");
   }
   contents_.tensors.push_back(info_);

@@ -250,7 +250,7 @@ void write_safetensors(const std::string& path, const Snapshot& snapshot, bool o
   const auto header_bytes = static_cast<std::int64_t>(header.size());
   if (header_bytes > kMostSafetensorsHeaderBytes) {
     throw CheckpointError(tr(Msg::ck_can_not_save, path, tr(Msg::st_header_length), header_bytes,
-                             "<= " + std::to_string(kMostSafetensorsHeaderBytes)));
+                             kMostSafetensorsHeaderBytes));
   }
   std::int64_t bytes = 8 + header_bytes;
   for (const TensorSource& tensor : snapshot.tensors) bytes += tensor.info.bytes();

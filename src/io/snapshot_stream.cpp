@@ -61,7 +61,7 @@ void require_finite(const std::string& path, const TensorInfo& info, std::uint32
                     std::span<const std::byte> chunk) {
   if (const auto at = first_not_finite(info.dtype, chunk)) {
     const std::int64_t element = *at + chunk_index * (format::kChunkBytes / dtype_bytes(info.dtype));
-    throw CheckpointError(tr(Msg::ck_save_not_finite, path, info.name, element));
+    throw NotFiniteError(tr(Msg::ck_save_not_finite, path, info.name, element));
   }
 }
 

@@ -44,9 +44,13 @@ Case gather(const Size& s) {
           [s](Operands& o, Backend&) {
             const Index n_tokens = 4 * s.N() + 3;
             const Tensor inputs = o.ids({s.B, s.T}, 2), targets = o.ids({s.B, s.T}, 2);
-            const GatherBatch op{
-                inputs, targets, o.ids({n_tokens}, s.V), {.seed = 3, .n_tokens = n_tokens, .block_size = s.T},
-                1,      2,       o.state({.step = 1})};
+            const GatherBatch op{inputs,
+                                 targets,
+                                 o.ids({n_tokens}, s.V),
+                                 {.seed = 3, .n_tokens = n_tokens, .block_size = s.T},
+                                 1,
+                                 2,
+                                 o.state({.step = 1, .skipped_batches = 2})};
             return Prepared{runner(o, op), {{"inputs", inputs}, {"targets", targets}}};
           },
           false};

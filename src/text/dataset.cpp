@@ -315,4 +315,10 @@ TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConf
   return tokens;
 }
 
+CharacterCounts count_characters(const std::vector<std::string>& paths, const TextConfig& text) {
+  const std::string scratch_directory = std::filesystem::temp_directory_path();
+  Corpus corpus(list_sources(paths, scratch_directory), text, scratch_directory);
+  return count_tokens(corpus, kAllTraining).train_characters;
+}
+
 }  // namespace zhgpt

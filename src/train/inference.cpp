@@ -20,9 +20,13 @@ const float* in_place(const Checkpoint& checkpoint, const ParameterSpec& spec) {
 std::unique_ptr<Gpt> make_model(Backend& backend, const Checkpoint& checkpoint, const ModelConfig& config,
                                 std::int64_t max_batch, NetworkEnds ends) {
   const ParameterTable table(config, ends);
-  require_tensors(checkpoint, table, {SectionKind::parameter});
+  require_tensors(checkpoint, table, {SectionKind::parameter}, Precision::any);
   const auto place = [&](const ParameterSpec& spec) { return in_place(checkpoint, spec); };
-  if (backend.reads_host_memory() && std::ranges::all_of(table.specs(), place)) {
+  const auto is_rounded = [](const TensorInfo& info) {
+    return info.kind == SectionKind::parameter && info.dtype != DType::f32;
+  };
+  if (backend.reads_host_memory() && std::ranges::none_of(checkpoint.tensors(), is_rounded) &&
+      std::ranges::all_of(table.specs(), place)) {
     return std::make_unique<Gpt>(backend, config, max_batch, place, ends);
   }
   auto model = std::make_unique<Gpt>(backend, config, max_batch, Gpt::Purpose::inference, DType::f32,

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "train/versions.h"
 #include "zhgpt/atomic_file.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
@@ -34,16 +35,6 @@ bool has_form(std::string_view name, std::string_view prefix, std::size_t width)
   return digits.size() >= width &&
          std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
-bool is_checkpoint_name(std::string_view name) {
-  return has_form(name, "epoch_", 6) || has_form(name, "step_", 8);
-}
-
-std::string read_pointer(const std::string& path) {
-  std::string name = fs::exists(path) ? read_text_file(path, 4096) : "";
-  while (!name.empty() && (name.back() == '\n' || name.back() == '\r')) name.pop_back();
-  return name;
-}
-
 std::int64_t number_after(std::string_view line, std::string_view head) {
   std::int64_t value = -1;
   if (line.starts_with(head)) std::from_chars(line.data() + head.size(), line.data() + line.size(), value);
@@ -86,6 +77,16 @@ std::string epoch_file_name(std::int64_t epoch) {
 std::string step_file_name(std::int64_t step) {
   return padded("step_", step, 8);
 }
+bool is_checkpoint_name(std::string_view name) {
+  return has_form(name, "epoch_", 6) || has_form(name, "step_", 8);
+}
+
+std::string read_pointer(const std::string& path) {
+  std::string name = fs::exists(path) ? read_text_file(path, 4096) : "";
+  while (!name.empty() && (name.back() == '\n' || name.back() == '\r')) name.pop_back();
+  return name;
+}
+
 std::string sample_heading(std::int64_t step) {
   return std::string(kSampleHeading) + std::to_string(step) + "\n";
 }
@@ -147,6 +148,25 @@ std::int64_t set_aside_after(const std::string& directory, const RunId& run, std
   return moved;
 }
 
+std::optional<Checkpoint> checkpoint_before_trouble(const std::string& directory, const RunId& run,
+                                                    std::int64_t whole_step,
+                                                    std::vector<std::string>* notes) {
+  std::optional<Checkpoint> last;
+  for (const auto& [step, name] : checkpoints_of(directory, run)) {
+    if (step > whole_step) continue;
+    try {
+      Checkpoint found = Checkpoint::open(directory + "/" + name);
+      const KeyValues& p = found.progress();
+      if (p.has("planned_save") && p.get("planned_save") != "true") continue;
+      if (step < whole_step) return found;
+      last = std::move(found);
+    } catch (const CheckpointError& error) {
+      notes->push_back(error.what());
+    }
+  }
+  return last;
+}
+
 void write_pointer(const std::string& directory, const char* pointer, const std::string& name) {
   const std::string path = directory + "/" + pointer;
   if (name.empty()) {
@@ -193,7 +213,8 @@ Checkpoint open_run_checkpoint(const std::string& directory_or_file, const std::
     const std::int64_t epoch = parse_integer(std::string_view(which).substr(6), "--from epoch:N");
     return Checkpoint::open(directory + "/" + epoch_file_name(epoch));
   }
-  throw ConfigError(tr(Msg::not_a_choice, "from", which, "last|best|epoch:N"));
+  if (which.starts_with("v:")) return Checkpoint::open(version_path(directory, which.substr(2)));
+  throw ConfigError(tr(Msg::not_a_choice, "from", which, "last|best|epoch:N|v:NAME"));
 }
 
 }  // namespace zhgpt

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "zhgpt/atomic_file.h"
@@ -46,6 +47,17 @@ std::string checkpoint_at(const std::string& directory, const RunId& run, std::i
 // Renames the checkpoints of this run that come after `step` to NAME.old: a run that goes back there has
 // other events from then on, and they are no part of it. Returns how many.
 std::int64_t set_aside_after(const std::string& directory, const RunId& run, std::int64_t step);
+
+// Whether a run gives this name to a checkpoint: epoch_000001.bin, step_00000500.bin.
+bool is_checkpoint_name(std::string_view name);
+
+// The file name that a pointer (path) holds; "" when there is no such pointer.
+std::string read_pointer(const std::string& path);
+// The checkpoint of this run to go back to from trouble: the newest that the run saved by its own plan, not
+// where somebody stopped it, and that at least one good step came after, or else the newest up to and with
+// `whole_step`, the last good one. Damaged files are passed over with a note; nothing when there is none.
+std::optional<Checkpoint> checkpoint_before_trouble(const std::string& directory, const RunId& run,
+                                                    std::int64_t whole_step, std::vector<std::string>* notes);
 
 // Makes `latest` or `best` name a file; "" removes the pointer.
 void write_pointer(const std::string& directory, const char* pointer, const std::string& name);

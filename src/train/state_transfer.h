@@ -12,10 +12,14 @@ namespace zhgpt {
 // Appends one source a parameter; `flat` stays where it is until the snapshot has been read.
 void append_tensors(Snapshot& snapshot, Backend& backend, const ParameterTable& table, SectionKind kind, Tensor flat);
 
-// Throws CheckpointError naming the first tensor of these kinds that is missing, unexpected or of another dtype or shape.
-void require_tensors(const Checkpoint& from, const ParameterTable& table, std::initializer_list<SectionKind> kinds);
+// Throws CheckpointError naming the first tensor of these kinds that is missing, unexpected or of another dtype or
+// shape. f32 is what training goes on from; other precisions of reals are allowed when it does not.
+enum class Precision { f32, any };
+void require_tensors(const Checkpoint& from, const ParameterTable& table, std::initializer_list<SectionKind> kinds,
+                     Precision precision);
 
-// REQUIRES: require_tensors passed for `kind`.
+// Rounds to the nearest where the file's precision is another one than flat's. REQUIRES: require_tensors passed for
+// `kind`.
 void read_tensors(const Checkpoint& from, Backend& backend, const ParameterTable& table, SectionKind kind, Tensor flat);
 
 }  // namespace zhgpt

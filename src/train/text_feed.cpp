@@ -18,15 +18,15 @@ TextFeed::TextFeed(Backend& backend, TokenArray& text, const DataOrder& order, s
   feed_ = backend.make_feed(buffer_.data(), tokens_.bytes() / Feed::kSlots);
 }
 
-void TextFeed::prepare(std::int64_t step) {
+void TextFeed::prepare(std::int64_t batch) {
   if (!feed_) return;
   const std::int64_t token_bytes = dtype_bytes(text_.dtype),
                      row_bytes = (order_.block_size + 1) * token_bytes;
-  const std::int64_t slot = step % Feed::kSlots;
+  const std::int64_t slot = batch % Feed::kSlots;
   auto* row = static_cast<char*>(feed_->begin(slot));
   const auto* text = static_cast<const char*>(text_.data);
   for (std::int64_t i = 0; i < samples_per_step_; ++i, row += row_bytes) {
-    const std::int64_t start = order_.start(step * samples_per_step_ + i);
+    const std::int64_t start = order_.start(batch * samples_per_step_ + i);
     std::memcpy(row, text + start * token_bytes, static_cast<std::size_t>(row_bytes));
   }
   feed_->send(slot);

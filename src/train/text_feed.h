@@ -19,8 +19,9 @@ class TextFeed {
 
   bool is_on_device() const { return tokens_.rank == 1; }
   const Tensor& tokens() const { return tokens_; }  // (n_tokens), or (samples of kSlots steps, T + 1)
-  // Before `step` is run. REQUIRES: steps follow each other by one.
-  void prepare(std::int64_t step);
+  // Before the step that takes this batch is run. REQUIRES: batches follow each other by one, or all steps
+  // before are done.
+  void prepare(std::int64_t batch);
 
  private:
   Tensor text_;  // (n_tokens), on the host

@@ -14,6 +14,7 @@ namespace zhgpt {
 namespace {
 
 constexpr std::int64_t kFewestStepsBetweenEpochs = 50;
+constexpr std::int64_t kMostSkippedBatches = std::int64_t{1} << 40;  // that a file is believed
 constexpr std::int64_t kRates = 4096;  // learning rates that are on the device at a time
 
 DataOrder order_of(const Config& config, const Dataset& dataset) {
@@ -112,10 +113,11 @@ std::int64_t Trainer::samples_per_step() const {
   return config_.train.batch_size * config_.train.gradient_accumulation_steps;
 }
 std::int64_t Trainer::epoch_after(std::int64_t steps) const {
-  return order_.epoch_of(steps * samples_per_step());
+  return order_.epoch_of((steps + skipped_batches_) * samples_per_step());
 }
 double Trainer::epochs_after(std::int64_t steps) const {
-  return static_cast<double>(steps * samples_per_step()) / static_cast<double>(order_.n_windows());
+  return static_cast<double>((steps + skipped_batches_) * samples_per_step()) /
+         static_cast<double>(order_.n_windows());
 }
 
 bool Trainer::at_epoch_boundary() const {
@@ -135,6 +137,7 @@ bool Trainer::has_validation() const {
 void Trainer::upload_state(const StepState& state) {
   backend_.upload(device_state(), &state, sizeof state);
   steps_done_ = steps_seen_ = steps_read_ = state.step;
+  skipped_batches_ = state.skipped_batches;
   upload_learning_rates();
 }
 
@@ -146,7 +149,7 @@ StepState Trainer::state() const {
 
 void Trainer::step() {
   if (steps_done_ % kRates == 0) upload_learning_rates();
-  text_->prepare(steps_done_);
+  text_->prepare(steps_done_ + skipped_batches_);
   recorded_step_->replay();
   ++steps_done_;
 }
@@ -278,6 +281,7 @@ Snapshot Trainer::snapshot() {
   p.set_integer("updates", s.updates);
   p.set_integer("skipped", s.skipped);
   p.set_integer("skipped_in_a_row", s.skipped_in_a_row);
+  p.set_integer("skipped_batches", s.skipped_batches);
   p.set_integer("samples", s.step * samples_per_step());
   p.set_integer("tokens", s.step * tokens_per_step());
   p.set_integer("total_steps", total_steps_);
@@ -287,6 +291,7 @@ Snapshot Trainer::snapshot() {
   p.set_real("last_val_loss", evaluations_.last_val_loss);
   p.set_integer("last_evaluation_step", evaluations_.last_step);
   p.set_integer("evaluations_without_improvement", evaluations_.without_improvement);
+  stability_.save_to(p);
   p.set_quoted("corpus_fingerprint", fingerprint_text(dataset_.fingerprint));
   p.set_integer("train_tokens", dataset_.train.count);
   p.set_integer("val_tokens", dataset_.val.count);
@@ -301,13 +306,18 @@ Snapshot Trainer::snapshot() {
 }
 
 void Trainer::restore(const Checkpoint& from) {
-  require_tensors(from, model_->table(), {SectionKind::parameter, SectionKind::adam_m, SectionKind::adam_v});
+  require_tensors(from, model_->table(), {SectionKind::parameter, SectionKind::adam_m, SectionKind::adam_v},
+                  Precision::f32);
   const KeyValues& p = from.progress();
   StepState s;
   s.step = from.step();
   s.updates = p.get_integer("updates");
   s.skipped = p.get_integer("skipped");
   s.skipped_in_a_row = p.get_integer("skipped_in_a_row");
+  if (p.has("skipped_batches")) s.skipped_batches = p.get_integer("skipped_batches");  // none in older files
+  if (s.skipped_batches < 0 || s.skipped_batches > kMostSkippedBatches) {
+    throw ConfigError(tr(Msg::out_of_range, "skipped_batches", s.skipped_batches, 0, kMostSkippedBatches));
+  }
   s.seed = order_.seed;
   s.loss = static_cast<float>(p.get_real("train_loss"));
   evaluations_.best_val_loss = p.get_real("best_val_loss");
@@ -315,6 +325,7 @@ void Trainer::restore(const Checkpoint& from) {
   evaluations_.last_val_loss = p.get_real("last_val_loss");
   evaluations_.last_step = p.get_integer("last_evaluation_step");
   evaluations_.without_improvement = p.get_integer("evaluations_without_improvement");
+  stability_.restore_from(p);
   history_ = from.history();
   run_id_ = from.run_id();
   read_tensors(from, backend_, model_->table(), SectionKind::parameter, model_->params());
@@ -322,6 +333,17 @@ void Trainer::restore(const Checkpoint& from) {
   read_tensors(from, backend_, model_->table(), SectionKind::adam_v, optimizer_->v());
   model_->parameters_changed();
   upload_state(s);
+}
+
+void Trainer::roll_back(const Checkpoint& to, std::int64_t trouble) {
+  finished_steps(true);  // nothing may be under way
+  const std::int64_t skipped_batches = skipped_batches_ + trouble - to.step(),
+                     rollbacks = stability_.rollbacks() + 1;
+  restore(to);
+  StepState s = state();
+  s.skipped_batches = skipped_batches;
+  upload_state(s);
+  stability_.count_rollback(rollbacks);
 }
 
 Config config_of(const Checkpoint& checkpoint) {

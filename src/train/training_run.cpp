@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::int64_t kEvaluationBatches = 200;
 constexpr std::int64_t kSampleCharacters = 80;
-constexpr std::int64_t kSkippedInARowAreDiverged = 5;
 // A GPU works through steps that wait in line; so many keep it busy, and few enough are in line when a run is
 // stopped.
 constexpr std::int64_t kMostStepsAhead = 8;
@@ -45,20 +44,25 @@ bool holds_best(const std::string& path, const EvaluationState& e) {
 TrainingRun::TrainingRun(Trainer& trainer, std::string directory, RunObserver& observer)
     : trainer_(trainer), directory_(std::move(directory)), observer_(observer) {
   write_text_file(directory_ + "/config.toml", trainer_.config().to_key_values().to_string());
-  first_step_ = last_logged_step_ = last_seen_step_ = trainer_.steps_done();
-  cut_logs_after(directory_, first_step_);
-  point_at_the_past();
+  first_step_ = trainer_.steps_done();
+  be_at(first_step_);
 }
 
 TrainingRun::~TrainingRun() = default;
 
-// The directory as it would be had the run never gone beyond this step.
-void TrainingRun::point_at_the_past() {
+// Run and directory as they would be had the run never gone beyond this step.
+void TrainingRun::be_at(std::int64_t step) {
+  last_logged_step_ = last_seen_step_ = step;
+  cut_logs_after(directory_, step);
+  point_at_the_past(step);
+}
+
+void TrainingRun::point_at_the_past(std::int64_t step) {
   const RunId& run = trainer_.run_id();
   const EvaluationState& e = trainer_.evaluations();
-  const std::int64_t moved = set_aside_after(directory_, run, first_step_);
-  if (moved > 0) observer_.on_note(tr(Msg::went_back, first_step_, moved, directory_));
-  write_pointer(directory_, "latest", checkpoint_at(directory_, run, first_step_));
+  const std::int64_t moved = set_aside_after(directory_, run, step);
+  if (moved > 0) observer_.on_note(tr(Msg::went_back, step, moved, directory_));
+  write_pointer(directory_, "latest", checkpoint_at(directory_, run, step));
   std::string best = checkpoint_at(directory_, run, e.best_step);
   if (!best.empty() && !holds_best(directory_ + "/" + best, e)) best.clear();
   write_pointer(directory_, "best", best);
@@ -87,35 +91,39 @@ TrainingRun::Outcome TrainingRun::run(const std::atomic<int>& signal) {
         config.sample_interval > 0 ? is_multiple(step, config.sample_interval) : evaluate_now;
     const bool save_now = epoch || is_multiple(step, config.save_interval);
     const bool pause = last || evaluate_now || sample_now || save_now;
-    look_at_finished_steps(pause || step - last_seen_step_ >= kMostStepsAhead);
-    if (!pause) continue;
+    if (!all_is_well(pause || step - last_seen_step_ >= kMostStepsAhead) || !pause) continue;
 
     const auto paused_from = Clock::now();
     if ((evaluate_now || last) && trainer_.has_validation()) evaluate(evaluate_now);
     if (sample_now) sample();
-    if (save_now || new_best_) save(epoch);
+    if (save_now || new_best_) save(epoch, true);
     paused_s_ += seconds(Clock::now() - paused_from);
   }
-  look_at_finished_steps(true);
-  if (last_saved_step_ != trainer_.steps_done()) save(false);
+  if (all_is_well(true) && last_saved_step_ != trainer_.steps_done() && !save(false, false)) {
+    throw DivergedError(tr(Msg::last_state_not_finite, trainer_.steps_done(), directory_));
+  }
   return outcome;
 }
 
-// Reports and logs the steps that the device has done meanwhile, or all that were begun.
-void TrainingRun::look_at_finished_steps(bool wait) {
+// Reports and logs the steps that the device has done meanwhile, or all that were begun. False when they made
+// the run go back: it is then at a checkpoint.
+bool TrainingRun::all_is_well(bool wait) {
   for (const StepState& state : trainer_.finished_steps(wait)) {
     last_seen_step_ = state.step;
     train_loss_ = static_cast<double>(state.loss);
-    if (state.skipped_in_a_row >= kSkippedInARowAreDiverged) {
-      throw DivergedError(tr(Msg::diverged, state.skipped_in_a_row, state.step, directory_));
+    const Judgement judgement = trainer_.stability().judge(state, trainer_.config().train.spike_z);
+    if (judgement.trouble != Trouble::none) {
+      roll_back(state, judgement);
+      return false;
     }
-    if (state.skipped_in_a_row > 0) observer_.on_note(tr(Msg::step_skipped, state.step));
+    note_oddities(state, judgement);
     const bool log_line =
         is_multiple(state.step, trainer_.config().train.log_interval) || state.step == trainer_.total_steps();
     const StepReport now = report(state);
     observer_.on_step(now, log_line);
     if (log_line) log_metrics(now);
   }
+  return true;
 }
 
 StepReport TrainingRun::report(const StepState& state) const {
@@ -185,17 +193,28 @@ void TrainingRun::sample() {
   observer_.on_sample(text);
 }
 
-void TrainingRun::save(bool is_epoch) {
+// is_planned: the configuration says so, not the clock or the user: any run of it saves here. False when the
+// state is not finite, which is noted and not saved; the losses to come will tell.
+bool TrainingRun::save(bool is_epoch, bool is_planned) {
   const std::int64_t step = trainer_.steps_done();
   const std::string name = is_epoch ? epoch_file_name(trainer_.epoch_after(step)) : step_file_name(step);
-  last_checkpoint_ = directory_ + "/" + name;
-  save_checkpoint(last_checkpoint_, trainer_.snapshot(), true);
+  const std::string path = directory_ + "/" + name;
+  Snapshot snapshot = trainer_.snapshot();
+  snapshot.progress.set("planned_save", is_planned ? "true" : "false");
+  try {
+    save_checkpoint(path, snapshot, true);
+  } catch (const NotFiniteError& error) {
+    observer_.on_note(error.what());
+    return false;
+  }
+  last_checkpoint_ = path;
   write_pointer(directory_, "latest", name);
   if (new_best_) write_pointer(directory_, "best", name);
   new_best_ = false;
   last_saved_step_ = step;
   observer_.on_saved(last_checkpoint_);
   remove_old_checkpoints(directory_, trainer_.run_id(), trainer_.config().train.keep_last);
+  return true;
 }
 
 void TrainingRun::append(const char* file, const std::string& text) {

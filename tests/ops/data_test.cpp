@@ -105,7 +105,8 @@ TEST_P(Gather, TargetsAreInputsShiftedByOne) {
       const Values<std::int32_t> unset(static_cast<std::size_t>(B * T), -7);
       const Tensor inputs = bench().ints(unset, {B, T}), targets = bench().ints(unset, {B, T});
       for (const Index micro_step : {0, 1}) {
-        bench().run(GatherBatch{inputs, targets, corpus, order, micro_step, 2, bench().state({.step = 4})});
+        bench().run(GatherBatch{inputs, targets, corpus, order, micro_step, 2,
+                                bench().state({.step = 1, .skipped_batches = 3})});
         const auto got = bench().read_ints(inputs), next = bench().read_ints(targets);
         for (Index b = 0; b < B; ++b)
           for (Index t = 0; t < T; ++t) {
@@ -132,7 +133,13 @@ TEST_P(Gather, TakesRowsInTurn) {
   for (const Tensor& tokens : {bench().ints(rows, {R, T + 1}), bench().shorts(narrow, {R, T + 1})}) {
     for (const Index step : {0, 1, 2, 7}) {
       for (const Index micro_step : {0, 1}) {
-        bench().run(GatherBatch{inputs, targets, tokens, {}, micro_step, 2, bench().state({.step = step})});
+        bench().run(GatherBatch{inputs,
+                                targets,
+                                tokens,
+                                {},
+                                micro_step,
+                                2,
+                                bench().state({.step = step - step / 2, .skipped_batches = step / 2})});
         const auto got = bench().read_ints(inputs), next = bench().read_ints(targets);
         for (Index b = 0; b < B; ++b)
           for (Index t = 0; t < T; ++t) {

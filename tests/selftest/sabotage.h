@@ -2,11 +2,10 @@
 #pragma once
 
 #include <cmath>
-#include <map>
 #include <memory>
 #include <string>
 
-#include "zhgpt/backend.h"
+#include "support/forwarding_backend.h"
 #include "zhgpt/error.h"
 
 namespace zhgpt::test {
@@ -14,41 +13,12 @@ namespace zhgpt::test {
 enum class Damage { off_by_one, nan, failure };
 
 // Hands everything to the CPU backend it was given; of the operation named it then spoils one number.
-class Saboteur final : public Backend {
+class Saboteur final : public ForwardingBackend {
  public:
   Saboteur(std::unique_ptr<Backend> cpu, std::string operation, Damage damage)
-      : cpu_(std::move(cpu)), operation_(std::move(operation)), damage_(damage) {}
-
-  std::string name() const override { return cpu_->name(); }
-  bool computes_in(DType dtype) const override { return cpu_->computes_in(dtype); }
-  std::int64_t free_memory_bytes() const override { return cpu_->free_memory_bytes(); }
-  void reserve(const std::function<void()>& run) override { cpu_->reserve(run); }
-  void upload(void* to, const void* from, std::int64_t bytes) override { cpu_->upload(to, from, bytes); }
-  void download(void* to, const void* from, std::int64_t bytes) override { cpu_->download(to, from, bytes); }
-  void copy(void* to, const void* from, std::int64_t bytes) override { cpu_->copy(to, from, bytes); }
-  void zero(void* device, std::int64_t bytes) override { cpu_->zero(device, bytes); }
-  void synchronize() override { cpu_->synchronize(); }
-  Measured measure(const std::function<void()>& before, const std::function<void()>& run) override {
-    return cpu_->measure(before, run);
-  }
-  std::unique_ptr<Recording> record(std::function<void()> run) override {
-    return cpu_->record(std::move(run));
-  }
-  std::unique_ptr<Readback> make_readback(std::int64_t bytes) override { return cpu_->make_readback(bytes); }
-  std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) override {
-    return cpu_->make_feed(device, slot_bytes);
-  }
+      : ForwardingBackend(std::move(cpu)), operation_(std::move(operation)), damage_(damage) {}
 
  private:
-  void* allocate_bytes(std::int64_t bytes) override {
-    Buffer buffer = cpu_->allocate(bytes, "memory");
-    void* data = buffer.data();
-    buffers_[data] = std::move(buffer);
-    return data;
-  }
-  void free_bytes(void* data) noexcept override { buffers_.erase(data); }
-  std::vector<MemoryUse> working_memory() const override { return {}; }
-
   // The last number of the output that comes first; of operations on the state, what they set.
   template <class Op>
   void spoil(const Op& op) const {
@@ -78,16 +48,14 @@ class Saboteur final : public Backend {
     if (#Op == operation_ && damage_ == Damage::failure) { \
       throw DeviceError("the device was lost");            \
     }                                                      \
-    cpu_->run(op);                                         \
+    cpu().run(op);                                         \
     if (#Op == operation_) spoil(op);                      \
   }
   ZHGPT_FOR_EACH_OP(ZHGPT_SABOTAGE)
 #undef ZHGPT_SABOTAGE
 
-  std::unique_ptr<Backend> cpu_;
   std::string operation_;
   Damage damage_;
-  std::map<void*, Buffer> buffers_;
 };
 
 }  // namespace zhgpt::test

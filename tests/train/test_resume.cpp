@@ -1,10 +1,11 @@
-// Training interrupted anywhere and gone on with is, bit for bit, training that was never interrupted.
+// T11, T13: training interrupted anywhere and gone on with is, bit for bit, training that was never
+// interrupted.
 //
 // The negative controls at the end plant the faults that such a comparison exists to find; each must be seen.
 #include <cmath>
 #include <map>
 
-#include "train/fixture.h"
+#include "train/poison.h"
 #include "zhgpt/key_values.h"
 
 namespace zhgpt {
@@ -13,28 +14,37 @@ namespace {
 using test::StepBits;
 using test::TrainerKit;
 
-constexpr std::int64_t kSteps = 60;
+constexpr std::int64_t kSteps = 40;
 
 struct Outcome {
   std::vector<StepBits> trace;
   std::uint64_t hash = 0;
 };
 
-Config config_with(std::int64_t accumulation) {
+struct Setting {
+  std::int64_t accumulation, windows;
+  double dropout = 0.2;
+  auto operator<=>(const Setting&) const = default;
+};
+
+Config config_with(const Setting& setting) {
   Config config = test::small_config();
-  config.model.dropout = 0.2;
-  config.train.gradient_accumulation_steps = accumulation;
+  config.model.dropout = setting.dropout;
+  config.train.gradient_accumulation_steps = setting.accumulation;
   return config;
 }
 
-// 80 windows: an epoch is exactly 20 steps of 4 samples, or 5 steps of 16. With `windows` 83 an epoch ends inside a batch.
-Dataset text_of(std::int64_t windows) { return test::made_up_dataset((windows + 1) * 8 + 4, 40, 24); }
+// 80 windows: an epoch is exactly 20 steps of 4 samples, or 5 steps of 16. With `windows` 83 an epoch ends
+// inside a batch.
+Dataset text_of(std::int64_t windows) {
+  return test::made_up_dataset((windows + 1) * 8 + 4, 40, 24);
+}
 
-const Outcome& uninterrupted(std::int64_t accumulation, std::int64_t windows) {
-  static std::map<std::pair<std::int64_t, std::int64_t>, Outcome> known;
-  auto [it, is_new] = known.try_emplace({accumulation, windows});
+const Outcome& uninterrupted(const Setting& setting) {
+  static std::map<Setting, Outcome> known;
+  auto [it, is_new] = known.try_emplace(setting);
   if (is_new) {
-    TrainerKit kit(config_with(accumulation), text_of(windows));
+    TrainerKit kit(config_with(setting), text_of(setting.windows));
     test::step_until(*kit, kSteps, &it->second.trace);
     it->second.hash = state_hash(kit->snapshot());
   }
@@ -43,21 +53,24 @@ const Outcome& uninterrupted(std::int64_t accumulation, std::int64_t windows) {
 
 using Tamper = std::function<void(Snapshot&)>;
 
-// Trains, stops after each of `stops` and goes on from the file; the thread count alternates between 1 and 3.
-Outcome interrupted(std::int64_t accumulation, std::int64_t windows, const std::vector<std::int64_t>& stops,
-                    const Tamper& tamper = {}) {
+// Trains, stops after each of `stops` and goes on from a file of this format, each time with another number
+// of threads.
+Outcome interrupted(const Setting& setting, const std::vector<std::int64_t>& stops,
+                    const std::string& format = "bin", const Tamper& tamper = {}) {
+  constexpr int kThreads[] = {1, 3, 2, 8};
   const test::TempDirectory directory;
+  const std::string file = directory.file("state." + format);
   Outcome outcome;
-  auto kit = std::make_unique<TrainerKit>(config_with(accumulation), text_of(windows), 1);
-  int threads = 1;
+  auto kit = std::make_unique<TrainerKit>(config_with(setting), text_of(setting.windows), 1);
+  std::size_t part = 0;
   for (std::int64_t stop : stops) {
     test::step_until(**kit, stop, &outcome.trace);
     Snapshot snapshot = (*kit)->snapshot();
     if (tamper) tamper(snapshot);
-    save_checkpoint(directory.file("state.bin"), snapshot, true);
+    save_checkpoint(file, snapshot, true);
     kit.reset();
-    threads = 4 - threads;
-    kit = std::make_unique<TrainerKit>(Checkpoint::open(directory.file("state.bin")), text_of(windows), threads);
+    kit =
+        std::make_unique<TrainerKit>(Checkpoint::open(file), text_of(setting.windows), kThreads[++part % 4]);
   }
   test::step_until(**kit, kSteps, &outcome.trace);
   outcome.hash = state_hash((*kit)->snapshot());
@@ -65,34 +78,43 @@ Outcome interrupted(std::int64_t accumulation, std::int64_t windows, const std::
 }
 
 struct Case {
-  std::int64_t accumulation, windows;
+  Setting setting;
   std::vector<std::int64_t> stops;
 };
 void PrintTo(const Case& c, std::ostream* out) {
-  *out << "accumulation " << c.accumulation << ", windows " << c.windows << ", stops";
+  *out << "accumulation " << c.setting.accumulation << ", windows " << c.setting.windows << ", dropout "
+       << c.setting.dropout << ", stops";
   for (std::int64_t stop : c.stops) *out << ' ' << stop;
 }
 
-class Resume : public ::testing::TestWithParam<Case> {};
+class Resume : public ::testing::TestWithParam<std::tuple<const char*, Case>> {};
 
+// S1-26, T11: stopped once, at a few places (the chain of ten among them), in every format.
 TEST_P(Resume, EveryStepAndTheEndAreTheSameToTheBit) {
-  const Case& c = GetParam();
-  const Outcome& expected = uninterrupted(c.accumulation, c.windows);
-  const Outcome got = interrupted(c.accumulation, c.windows, c.stops);
+  const auto& [format, c] = GetParam();
+  const Outcome& expected = uninterrupted(c.setting);
+  const Outcome got = interrupted(c.setting, c.stops, format);
   ASSERT_EQ(expected.trace.size(), static_cast<std::size_t>(kSteps));
   EXPECT_EQ(got.trace, expected.trace);
   EXPECT_EQ(got.hash, expected.hash);
 }
 
-INSTANTIATE_TEST_SUITE_P(At, Resume,
-                         ::testing::Values(Case{1, 80, {1}}, Case{1, 80, {19}}, Case{1, 80, {20}}, Case{1, 80, {21}},
-                                           Case{1, 80, {59}}, Case{4, 80, {1}}, Case{4, 80, {19}}, Case{4, 80, {20}},
-                                           Case{4, 80, {21}}, Case{4, 80, {59}}, Case{1, 83, {20}}, Case{1, 83, {21}},
-                                           Case{4, 83, {5}}, Case{1, 80, {0}}, Case{1, 80, {1, 2, 19, 20, 21, 40, 59}},
-                                           Case{4, 83, {4, 5, 6, 30, 31, 58}}, Case{1, 83, {20, 20, 20}}));
+INSTANTIATE_TEST_SUITE_P(
+    At, Resume,
+    ::testing::Combine(::testing::Values("bin"),
+                       ::testing::Values(Case{{1, 80}, {0}}, Case{{1, 80}, {1}}, Case{{1, 80}, {2}},
+                                         Case{{1, 80}, {7}}, Case{{1, 80}, {19}}, Case{{1, 80}, {20}},
+                                         Case{{1, 80}, {21}}, Case{{1, 80}, {39}}, Case{{1, 80, 0}, {7}},
+                                         Case{{4, 80}, {1}}, Case{{4, 80}, {2}}, Case{{4, 80}, {7}},
+                                         Case{{4, 80}, {19}}, Case{{4, 80}, {20}}, Case{{4, 80}, {21}},
+                                         Case{{4, 80}, {39}}, Case{{4, 80, 0}, {7}}, Case{{1, 83}, {20}},
+                                         Case{{1, 83}, {21}}, Case{{4, 83}, {5}},
+                                         Case{{1, 80}, {1, 2, 4, 7, 12, 19, 20, 21, 30, 39}},
+                                         Case{{4, 83}, {4, 5, 6, 30, 31, 38}}, Case{{1, 83}, {20, 20, 20}})));
 
 TEST(ResumeSetting, TheEpochBoundariesAreWhereTheCasesSay) {
-  TrainerKit one(config_with(1), text_of(80)), four(config_with(4), text_of(80)), odd(config_with(1), text_of(83));
+  TrainerKit one(config_with({1, 80}), text_of(80)), four(config_with({4, 80}), text_of(80)),
+      odd(config_with({1, 83}), text_of(83));
   EXPECT_EQ(one->epoch_after(19), 0);
   EXPECT_EQ(one->epoch_after(20), 1);
   EXPECT_EQ(four->epoch_after(19), 3);
@@ -101,14 +123,19 @@ TEST(ResumeSetting, TheEpochBoundariesAreWhereTheCasesSay) {
   EXPECT_EQ(odd->epoch_after(21), 1);
 }
 
-// ---- negative controls ----------------------------------------------------------------------------------------
+// ---- negative controls
+// ----------------------------------------------------------------------------------------
+
+constexpr Setting kSetting{1, 80};
 
 // Changes the floats of every tensor of these kinds on their way into the file.
-Tamper floats(std::vector<SectionKind> kinds, std::function<float(const std::string&, std::size_t, float)> change) {
+Tamper floats(std::vector<SectionKind> kinds,
+              std::function<float(const std::string&, std::size_t, float)> change) {
   return [=](Snapshot& snapshot) {
     for (TensorSource& tensor : snapshot.tensors) {
       if (std::find(kinds.begin(), kinds.end(), tensor.info.kind) == kinds.end()) continue;
-      tensor.read = [=, name = tensor.info.name, read = tensor.read](std::int64_t offset, std::span<std::byte> to) {
+      tensor.read = [=, name = tensor.info.name, read = tensor.read](std::int64_t offset,
+                                                                     std::span<std::byte> to) {
         read(offset, to);
         for (std::size_t i = 0; i + 4 <= to.size(); i += 4) {
           float value;
@@ -121,21 +148,25 @@ Tamper floats(std::vector<SectionKind> kinds, std::function<float(const std::str
   };
 }
 
-const std::vector<SectionKind> kWeights{SectionKind::parameter}, kMoments{SectionKind::adam_m, SectionKind::adam_v};
+const std::vector<SectionKind> kWeights{SectionKind::parameter},
+    kMoments{SectionKind::adam_m, SectionKind::adam_v};
 
 void expect_seen(const Tamper& tamper) {
-  const Outcome& expected = uninterrupted(1, 80);
-  const Outcome got = interrupted(1, 80, {30}, tamper);
+  const Outcome& expected = uninterrupted(kSetting);
+  const Outcome got = interrupted(kSetting, {30}, "bin", tamper);
   EXPECT_NE(got.trace, expected.trace);
   EXPECT_NE(got.hash, expected.hash);
 }
 
+// S1-26, T13
 TEST(ResumeControl, WithoutAFaultThisWayOfChangingAFileChangesNothing) {
-  const Outcome got = interrupted(1, 80, {30}, floats(kWeights, [](auto&, std::size_t, float x) { return x; }));
-  EXPECT_EQ(got.hash, uninterrupted(1, 80).hash);
-  EXPECT_EQ(got.trace, uninterrupted(1, 80).trace);
+  const Outcome got =
+      interrupted(kSetting, {30}, "bin", floats(kWeights, [](auto&, std::size_t, float x) { return x; }));
+  EXPECT_EQ(got.hash, uninterrupted(kSetting).hash);
+  EXPECT_EQ(got.trace, uninterrupted(kSetting).trace);
 }
 
+// S1-26, T13
 TEST(ResumeControl, OneWeightOffByOneUlpIsSeen) {
   expect_seen(floats(kWeights, [](const std::string& name, std::size_t i, float x) {
     return name == "h.0.attn.c_attn.weight" && i == 5 ? std::nextafter(x, 10.0f) : x;
@@ -156,14 +187,27 @@ TEST(ResumeControl, ARepeatedBatchIsSeen) {
   });
 }
 
+// S1-26, T13
+TEST(ResumeControl, TwoBatchesThatChangePlacesAreSeen) {
+  test::PoisonedKit kit(config_with(kSetting), text_of(80), {.batch = [](std::int64_t b) {
+                          return b == 30 ? 31 : b == 31 ? 30 : b;
+                        }});
+  std::vector<StepBits> trace;
+  test::step_until(*kit.trainer, kSteps, &trace);
+  EXPECT_NE(trace, uninterrupted(kSetting).trace);
+  EXPECT_NE(state_hash(kit->snapshot()), uninterrupted(kSetting).hash);
+}
+
 TEST(ResumeControl, ForgottenMomentsAreSeen) {
   expect_seen(floats(kMoments, [](auto&, std::size_t, float) { return 0.0f; }));
 }
 
+// S1-26, T13
 TEST(ResumeControl, AForgottenUpdateCountIsSeen) {  // Adam's bias correction
   expect_seen([](Snapshot& snapshot) { snapshot.progress.set_integer("updates", 0); });
 }
 
+// S1-26, T13
 TEST(ResumeControl, WeightsInHalfPrecisionAreSeen) {
   expect_seen(floats(kWeights, [](auto&, std::size_t, float x) {  // 11 significant bits
     int exponent = 0;

@@ -1,0 +1,86 @@
+// A backend whose steps can be poisoned: a number made NaN or huge as it comes up, by the batch that it is
+// of.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "support/forwarding_backend.h"
+#include "train/fixture.h"
+
+namespace zhgpt::test {
+
+// Hooks into every step; those not set do nothing.
+struct Poison {
+  std::function<void(StepState&)> loss = {};                  // once it has been summed
+  std::function<void(const StepState&, Tensor)> grads = {};   // whole, before their norm is taken
+  std::function<void(const StepState&, Tensor)> params = {};  // after their update
+  std::function<std::int64_t(std::int64_t)> batch = {};       // that is taken instead of this one
+};
+
+class Poisoner final : public ForwardingBackend {
+ public:
+  explicit Poisoner(std::unique_ptr<Backend> cpu) : ForwardingBackend(std::move(cpu)) {}
+  std::int64_t free_memory_bytes() const override {
+    return text_stays_on_host ? 0 : ForwardingBackend::free_memory_bytes();
+  }
+  bool text_stays_on_host = false;  // in trainers made from now on
+  // From now on; until then a trainer may be made.
+  void arm(Poison poison) {
+    poison_ = std::move(poison);
+    batches_.clear();
+  }
+  const std::vector<std::int64_t>& batches() const { return batches_; }  // that the steps took, in order
+
+ private:
+  void gather(GatherBatch op) {
+    if (op.micro_step == 0) batches_.push_back(op.state->batch());
+    StepState state = *op.state;
+    if (poison_.batch) state.skipped_batches += poison_.batch(state.batch()) - state.batch();
+    op.state = &state;
+    cpu().run(op);
+  }
+  template <class Op>
+  void with_poison(const Op& op) {
+    if constexpr (std::is_same_v<Op, GatherBatch>) return gather(op);
+    if constexpr (std::is_same_v<Op, GlobalNorm>) {
+      if (poison_.grads) poison_.grads(*op.state, op.grads);
+    }
+    cpu().run(op);
+    if constexpr (std::is_same_v<Op, AccumulateLoss>) {
+      if (poison_.loss) poison_.loss(*op.state);
+    } else if constexpr (std::is_same_v<Op, AdamW>) {
+      if (poison_.params) poison_.params(*op.state, op.params);
+    }
+  }
+#define ZHGPT_POISONED(Op)              \
+  void execute(const Op& op) override { \
+    with_poison(op);                    \
+  }
+  ZHGPT_FOR_EACH_OP(ZHGPT_POISONED)
+#undef ZHGPT_POISONED
+
+  Poison poison_;
+  std::vector<std::int64_t> batches_;
+};
+
+// A Trainer on such a backend, fresh or from a checkpoint.
+struct PoisonedKit {
+  Poisoner backend;
+  Dataset dataset;
+  std::unique_ptr<Trainer> trainer;
+
+  PoisonedKit(const Config& config, Dataset data, Poison poison, const Checkpoint* from = nullptr,
+              bool text_stays_on_host = false)
+      : backend(make_backend("cpu", 1)), dataset(std::move(data)) {
+    backend.text_stays_on_host = text_stays_on_host;
+    trainer = from ? std::make_unique<Trainer>(backend, config, dataset, *from)
+                   : std::make_unique<Trainer>(backend, config, dataset);
+    backend.arm(std::move(poison));
+  }
+  Trainer* operator->() const { return trainer.get(); }
+};
+
+}  // namespace zhgpt::test
