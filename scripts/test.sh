@@ -5,3 +5,4 @@ cd "$(dirname "$0")/.."
 bash scripts/install_deps.sh libgtest-dev
 bash scripts/build.sh all
 ctest --no-tests=error --test-dir build --output-on-failure -j "$(nproc)"
+bash scripts/check_libraries.sh

@@ -5,7 +5,7 @@
 #include <iostream>
 
 #include "cli/console.h"
-#include "cli/loaded_model.h"
+#include "text/utf8.h"
 
 namespace zhgpt::cli {
 
@@ -56,7 +56,13 @@ std::string characters_text(const std::vector<std::int32_t>& code_points) {
   std::string text;
   for (std::size_t i = 0; i < std::min(code_points.size(), kMostShown); ++i) {
     const std::int32_t c = code_points[i];
-    text += c == '\n' ? "\\n" : c == '\t' ? "\\t" : c < 0 ? "?" : to_utf8(static_cast<char32_t>(c));
+    if (c == '\n' || c == '\t') {
+      text += c == '\n' ? "\\n" : "\\t";
+    } else if (c < 0) {
+      text += '?';
+    } else {
+      append_utf8(text, static_cast<char32_t>(c));
+    }
   }
   return code_points.size() > kMostShown ? text + "…" : text;
 }

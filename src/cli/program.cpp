@@ -145,6 +145,8 @@ void add_verbs(CLI::App& app, Action& action) {
   add_sample(app, action);
   add_eval(app, action);
   add_inspect(app, action);
+  add_import(app, action);
+  add_export(app, action);
   add_convert(app, action);
   add_ckpt(app, action);
   add_resume_check(app, action);

@@ -21,6 +21,8 @@ void add_resume(CLI::App& app, Action& action);
 void add_sample(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
+void add_import(CLI::App& app, Action& action);
+void add_export(CLI::App& app, Action& action);
 void add_convert(CLI::App& app, Action& action);
 void add_ckpt(CLI::App& app, Action& action);
 void add_resume_check(CLI::App& app, Action& action);

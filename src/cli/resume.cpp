@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/session.h"
+#include "train/state_transfer.h"
 #include "zhgpt/error.h"
 #include "zhgpt/plan.h"
 
@@ -57,7 +58,7 @@ int resume(const ResumeArguments& arguments) {
   const Config saved = config_of(checkpoint);
   // Before anything is written beside a file that no run can go on from.
   require_tensors(checkpoint, ParameterTable(saved.model),
-                  {SectionKind::parameter, SectionKind::adam_m, SectionKind::adam_v});
+                  {SectionKind::parameter, SectionKind::adam_m, SectionKind::adam_v}, Precision::f32);
   std::vector<std::string> changes;
   Config config = arguments.config.resolve_over(saved, &changes);
   if (!arguments.corpus.empty()) config.text.corpus = absolute_paths(arguments.corpus);

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <memory>
 
+#include "base/fingerprint.h"
 #include "cli/console.h"
 #include "cli/options.h"
 #include "cli/program.h"
@@ -12,7 +13,6 @@
 #include "cli/table.h"
 #include "train/resume_check.h"
 #include "train/run_directory.h"
-#include "train/state_transfer.h"
 #include "zhgpt/error.h"
 #include "zhgpt/training_run.h"
 

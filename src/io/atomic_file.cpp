@@ -13,8 +13,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
-#include <random>
 #include <vector>
 
 #include "io/posix_file.h"
@@ -22,19 +20,6 @@
 #include "zhgpt/messages.h"
 
 namespace zhgpt {
-namespace {
-
-// DirectoryLock recognises what a killed process left by this pattern (directory_lock.cpp).
-std::string temporary_name(const std::string& path) {
-  std::random_device device;
-  std::string random(16, '0');
-  for (char& digit : random) digit = "0123456789abcdef"[device() & 15];
-  const std::size_t slash = path.rfind('/');
-  const std::size_t name = slash == std::string::npos ? 0 : slash + 1;
-  return path.substr(0, name) + "." + path.substr(name) + ".tmp-" + std::to_string(::getpid()) + "-" + random;
-}
-
-}  // namespace
 
 AtomicFile::AtomicFile(std::string path, Existing existing, std::int64_t expected_bytes, unsigned mode)
     : path_(std::move(path)), temporary_(temporary_name(path_)), existing_(existing), expected_bytes_(expected_bytes) {

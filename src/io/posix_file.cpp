@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <random>
 #include <system_error>
 
 #include "zhgpt/error.h"
@@ -22,6 +23,15 @@ std::string directory_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string temporary_name(const std::string& path) {
+  std::random_device device;
+  std::string random(16, '0');
+  for (char& digit : random) digit = "0123456789abcdef"[device() & 15];
+  const std::size_t slash = path.rfind('/');
+  const std::size_t name = slash == std::string::npos ? 0 : slash + 1;
+  return path.substr(0, name) + "." + path.substr(name) + ".tmp-" + std::to_string(::getpid()) + "-" + random;
 }
 
 std::string file_kind_text(unsigned mode) {

@@ -44,6 +44,8 @@ std::string error_text(int error);
 std::string file_kind_text(unsigned mode);
 
 std::string directory_of(const std::string& path);  // "." when the path names no directory
+// `.NAME.tmp-PID-RANDOM` beside the path; DirectoryLock recognises what a killed process left by this pattern.
+std::string temporary_name(const std::string& path);
 
 // Reads to.size() bytes at `offset`, or fewer at the end of the file. Throws IoError.
 std::size_t read_at(int fd, const std::string& path, std::int64_t offset, std::span<std::byte> to);

@@ -8,6 +8,13 @@
 
 namespace zhgpt {
 
+bool is_conv1d_weight(std::string_view name) {
+  for (const std::string_view end : {".attn.c_attn.weight", ".attn.c_proj.weight", ".mlp.c_fc.weight", ".mlp.c_proj.weight"}) {
+    if (name.ends_with(end)) return true;
+  }
+  return false;
+}
+
 void read_transposed(const TensorReadFunction& read, std::int64_t rows, std::int64_t cols,
                      std::int64_t element_bytes, std::int64_t offset, std::span<std::byte> to) {
   const std::int64_t first = offset / element_bytes;  // wanted elements of the transpose: [first, last)

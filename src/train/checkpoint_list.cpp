@@ -7,8 +7,8 @@
 #include <set>
 #include <tuple>
 
+#include "base/fingerprint.h"
 #include "train/run_directory.h"
-#include "train/state_transfer.h"
 #include "zhgpt/error.h"
 #include "zhgpt/formats.h"
 #include "zhgpt/messages.h"

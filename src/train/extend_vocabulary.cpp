@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/fingerprint.h"
 #include "io/tensor_values.h"
-#include "train/state_transfer.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
 
