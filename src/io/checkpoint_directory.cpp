@@ -1,9 +1,11 @@
-// open_newest_checkpoint: which file of a directory to resume from. Judged by contents only: names and times lie.
+// open_newest_checkpoint: which file of a directory to resume from. Judged by contents only: names and times
+// lie.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <string_view>
 
@@ -22,30 +24,62 @@ std::optional<CheckpointHeader> peek_checkpoint(const std::string& path) noexcep
   }
 }
 
-std::optional<Checkpoint> open_newest_checkpoint(const std::string& directory, std::vector<std::string>* skipped) {
+namespace {
+
+// The checkpoints of a directory by what their headers say, the newest first.
+std::vector<std::string> list_checkpoints(const std::string& directory) {
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(directory.c_str()), ::closedir);
   if (!entries) throw_io_error(directory, "opendir", errno);
-  // A file whose header is damaged could be the newest, so it comes first: it is cheap to refuse and must be told.
+  // A file whose header is damaged could be the newest, so it comes first: it is cheap to refuse and must be
+  // told.
   std::vector<std::pair<std::int64_t, std::string>> candidates;
   while (const dirent* entry = ::readdir(entries.get())) {
     struct stat info {};
-    const bool is_candidate = std::string_view(entry->d_name).ends_with(".bin") &&
-                              ::fstatat(::dirfd(entries.get()), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-                              S_ISREG(info.st_mode);
+    const bool is_candidate =
+        std::string_view(entry->d_name).ends_with(".bin") &&
+        ::fstatat(::dirfd(entries.get()), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISREG(info.st_mode);
     if (!is_candidate) continue;
     std::string path = directory + "/" + entry->d_name;
     const auto header = peek_checkpoint(path);
     candidates.emplace_back(header ? header->step : INT64_MAX, std::move(path));
   }
   std::ranges::sort(candidates, std::greater());
-  for (const auto& [step, path] : candidates) {
-    try {
-      return Checkpoint::open(path);
-    } catch (const Error& error) {
-      if (skipped) skipped->push_back(error.what());
+  std::vector<std::string> paths;
+  for (auto& [step, path] : candidates) paths.push_back(std::move(path));
+  return paths;
+}
+
+bool exists(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 || errno != ENOENT;
+}
+
+}  // namespace
+
+std::optional<Checkpoint> open_newest_checkpoint(const std::string& directory,
+                                                 std::vector<std::string>* skipped) {
+  // A run that goes on meanwhile removes old files, though only after it has saved a newer one: looking again
+  // finds that. Bounded, in case somebody removes faster than this reads.
+  constexpr int kLooks = 64;
+  for (int look = 1;; ++look) {
+    std::optional<Checkpoint> newest;
+    std::vector<std::string> refusals;
+    bool has_vanished = false;
+    for (const std::string& path : list_checkpoints(directory)) {
+      try {
+        newest = Checkpoint::open(path);
+        break;
+      } catch (const Error& error) {
+        refusals.push_back(error.what());
+        has_vanished = !exists(path);
+        if (has_vanished) break;
+      }
     }
+    if (has_vanished && look < kLooks) continue;
+    if (skipped) std::ranges::move(refusals, std::back_inserter(*skipped));
+    return newest;
   }
-  return std::nullopt;
 }
 
 }  // namespace zhgpt

@@ -76,7 +76,8 @@ TensorSource stored(const TensorSource& source) {
 std::string header_text(const Snapshot& snapshot) {
   std::string run_id, vocab;
   for (const std::uint8_t byte : snapshot.run_id) run_id += hex(byte).substr(16);
-  for (const std::int32_t entry : snapshot.vocab) vocab += (vocab.empty() ? "" : " ") + std::to_string(entry);
+  for (const std::int32_t entry : snapshot.vocab)
+    vocab.append(vocab.empty() ? "" : " ").append(std::to_string(entry));
 
   std::string text(kHead);
   text += kPlaceholder;
@@ -92,14 +93,20 @@ std::string header_text(const Snapshot& snapshot) {
   add("vocab", vocab);
   add("history", snapshot.history);
   text += '}';
+  // A list by hand: to destroy one, the library takes memory, and ends the program when there is none.
+  const auto list = [](const std::vector<std::int64_t>& numbers) {
+    std::string items = "[";
+    for (const std::int64_t number : numbers)
+      items.append(items.size() == 1 ? "" : ",").append(std::to_string(number));
+    return items += ']';
+  };
   std::int64_t offset = 0;
   for (const TensorSource& tensor : snapshot.tensors) {
     const TensorInfo& info = tensor.info;
     const auto dtype = std::ranges::find(kDTypes, info.dtype, &DTypeName::dtype);
     const std::int64_t end = offset + info.bytes();
     text += ",\"" + stored_name(info) + "\":{\"dtype\":\"" + std::string(dtype->name) +
-            "\",\"shape\":" + nlohmann::json(stored_shape(info)).dump() + ",\"data_offsets\":[" +
-            std::to_string(offset) + "," + std::to_string(end) + "]}";
+            "\",\"shape\":" + list(stored_shape(info)) + ",\"data_offsets\":" + list({offset, end}) + "}";
     offset = end;
   }
   text += '}';

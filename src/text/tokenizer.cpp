@@ -97,7 +97,10 @@ Vocabulary Vocabulary::load(const std::string& path) {
   std::vector<std::int32_t> code_points(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const auto entry = tokens[i].is_string() ? entry_of(i, tokens[i].get<std::string>()) : std::nullopt;
-    if (!entry) throw DataError(tr(Msg::vocab_bad, path, i, tokens[i].dump()));
+    if (!entry) {
+      // Nothing but a string is printed: how deep another value nests is the file's choice, and printing it recurses.
+      throw DataError(tr(Msg::vocab_bad, path, i, tokens[i].is_string() ? tokens[i].dump() : tokens[i].type_name()));
+    }
     code_points[i] = *entry;
   }
   check<DataError>(code_points, path);

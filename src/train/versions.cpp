@@ -8,6 +8,7 @@
 #include "base/fingerprint.h"
 #include "train/run_directory.h"
 #include "zhgpt/atomic_file.h"
+#include "zhgpt/convert.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
 
@@ -43,6 +44,12 @@ std::string names_in(const std::string& versions) {
   return text.empty() ? tr(Msg::version_none) : text;
 }
 
+Snapshot deployed_snapshot(const Checkpoint& from) {
+  Snapshot snapshot = convert(from, {.inference_only = true}).snapshot;
+  snapshot.progress.set_quoted("parent", fingerprint_text(from.state_hash()));
+  return snapshot;
+}
+
 }  // namespace
 
 std::string version_name_of_now() {
@@ -62,7 +69,7 @@ std::string save_version(const std::string& directory, const Checkpoint& from, c
   prepare_directory(folder);
   const DirectoryLock lock(folder);
   if (fs::exists(path) && !force) throw ConfigError(tr(Msg::version_exists, path));
-  const Snapshot snapshot = kind == VersionKind::whole ? snapshot_of(from) : inference_snapshot(from);
+  const Snapshot snapshot = kind == VersionKind::whole ? snapshot_of(from) : deployed_snapshot(from);
   save_checkpoint(path, snapshot, force);
   if (Checkpoint::open(path).state_hash() != state_hash(snapshot)) {
     throw CheckpointError(tr(Msg::version_not_the_same, path, from.path()));
@@ -85,16 +92,6 @@ std::string run_directory_of(const std::string& file) {
   const fs::path folder = fs::absolute(file).lexically_normal().parent_path();
   const bool is_of_versions = folder.filename() == kVersions || folder.filename() == kDeployed;
   return is_of_versions ? folder.parent_path() : folder;
-}
-
-Snapshot inference_snapshot(const Checkpoint& from) {
-  Snapshot snapshot = snapshot_of(from);
-  snapshot.progress.set_quoted("parent", fingerprint_text(from.state_hash()));
-  snapshot.progress.set("inference_only", "true");
-  snapshot.history.clear();
-  std::erase_if(snapshot.tensors,
-                [](const TensorSource& t) { return t.info.kind != SectionKind::parameter; });
-  return snapshot;
 }
 
 }  // namespace zhgpt

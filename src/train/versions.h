@@ -1,7 +1,8 @@
 // Named versions of a run's checkpoints, which no rotation ever removes.
 //
 //   DIR/versions/NAME.bin   a copy of the whole state; DIR/versions/latest names the one made last
-//   DIR/deployed/NAME.bin   for inference only: no moments, no history, `inference_only = true` in progress
+//   DIR/deployed/NAME.bin   for inference only: as `zhgpt convert --inference-only` makes it,
+//                           with its `parent` in progress
 #pragma once
 
 #include <string>
@@ -26,8 +27,5 @@ std::string version_path(const std::string& directory, const std::string& name);
 // The directory that a checkpoint file's versions belong in: its own, or the one above versions/ or
 // deployed/.
 std::string run_directory_of(const std::string& file);
-
-// What inference needs of a checkpoint; `parent` in its progress names where it came from.
-Snapshot inference_snapshot(const Checkpoint& from);
 
 }  // namespace zhgpt

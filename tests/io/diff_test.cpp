@@ -157,5 +157,13 @@ TEST_F(Diff, ShapesAndTypes) {
   EXPECT_EQ(diff.tensors[1].max_abs, 0);
 }
 
+TEST_F(Diff, TheSameBytesOfAnotherTypeAreOtherNumbers) {
+  const auto p = SectionKind::parameter;
+  const Checkpoint a = with("a.bin", {tensor<std::uint16_t>(p, "x", DType::f16, {1}, {0x3C00})});   // 1
+  const Checkpoint b = with("b.bin", {tensor<std::uint16_t>(p, "x", DType::bf16, {1}, {0x3C00})});  // 2^-7
+  EXPECT_EQ(compare_checkpoints(a, b).tensors[0].change, Change::values);
+  EXPECT_EQ(compare_checkpoints(a, b).tensors[0].max_abs, 1 - 0x1p-7);
+}
+
 }  // namespace
 }  // namespace zhgpt::test

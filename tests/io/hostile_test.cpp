@@ -8,6 +8,7 @@
 #include "io/memory_counter.h"
 #include "io/repair.h"
 #include "io/sample.h"
+#include "torture/effort.h"
 
 namespace zhgpt::test {
 namespace {
@@ -49,6 +50,7 @@ TEST_F(Hostile, TheRepairedOriginalIsAccepted) {
   EXPECT_EQ(refusal_of(good_), "");
 }
 
+// T4
 TEST_F(Hostile, EveryFieldTimesExtremeValues) {
   const Layout layout(good_);
   const std::uint64_t size = good_.size();
@@ -75,6 +77,8 @@ TEST_F(Hostile, EveryFieldTimesExtremeValues) {
     }
   }
   ::close(fd);
+  figure("T4", "hostile files refused", refused);
+  figure("T4", "hostile files harmless", harmless);
   EXPECT_GT(refused, 10000);
   EXPECT_GT(harmless, 100);
   EXPECT_LT(peak_memory() - before, static_cast<std::int64_t>(8 * size + 65536));

@@ -9,40 +9,14 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
+#include "support/temp_directory.h"
 #include "zhgpt/checkpoint.h"
 #include "zhgpt/error.h"
 
 namespace zhgpt::test {
 
 using Bytes = std::vector<std::uint8_t>;
-
-// A directory of its own, removed at the end.
-class TempDirectory {
- public:
-  TempDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "zhgpt-io-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  TempDirectory(const TempDirectory&) = delete;
-  TempDirectory& operator=(const TempDirectory&) = delete;
-  ~TempDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-  std::vector<std::string> names() const {
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) names.push_back(entry.path().filename().string());
-    std::sort(names.begin(), names.end());
-    return names;
-  }
-
- private:
-  std::string path_;
-};
 
 inline Bytes file_bytes(const std::string& path) {
   std::ifstream in(path, std::ios::binary);

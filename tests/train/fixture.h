@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <bit>
 #include <cstring>
@@ -14,28 +13,10 @@
 #include <string>
 #include <vector>
 
+#include "support/temp_directory.h"
 #include "zhgpt/trainer.h"
 
 namespace zhgpt::test {
-
-class TempDirectory {
- public:
-  TempDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "zhgpt-train-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  TempDirectory(const TempDirectory&) = delete;
-  TempDirectory& operator=(const TempDirectory&) = delete;
-  ~TempDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 inline std::string contents(const std::string& path) {
   std::ifstream in(path, std::ios::binary);

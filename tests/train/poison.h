@@ -20,13 +20,36 @@ struct Poison {
   std::function<std::int64_t(std::int64_t)> batch = {};       // that is taken instead of this one
 };
 
+// Says that nothing has arrived until it is waited for, as a device does that is many steps behind the host.
+class LateReadback final : public Readback {
+ public:
+  explicit LateReadback(std::unique_ptr<Readback> readback) : readback_(std::move(readback)) {}
+  void start(const void* device) override { readback_->start(device); }
+  bool ready() override { return false; }
+  const void* wait() override { return readback_->wait(); }
+
+ private:
+  std::unique_ptr<Readback> readback_;
+};
+
+// How the device behaves otherwise.
+struct Manner {
+  bool text_stays_on_host = false;
+  bool steps_are_seen_late = false;
+};
+
 class Poisoner final : public ForwardingBackend {
  public:
-  explicit Poisoner(std::unique_ptr<Backend> cpu) : ForwardingBackend(std::move(cpu)) {}
+  Poisoner(std::unique_ptr<Backend> cpu, Manner manner)
+      : ForwardingBackend(std::move(cpu)), manner_(manner) {}
   std::int64_t free_memory_bytes() const override {
-    return text_stays_on_host ? 0 : ForwardingBackend::free_memory_bytes();
+    return manner_.text_stays_on_host ? 0 : ForwardingBackend::free_memory_bytes();
   }
-  bool text_stays_on_host = false;  // in trainers made from now on
+  std::unique_ptr<Readback> make_readback(std::int64_t bytes) override {
+    auto readback = ForwardingBackend::make_readback(bytes);
+    if (!manner_.steps_are_seen_late) return readback;
+    return std::make_unique<LateReadback>(std::move(readback));
+  }
   // From now on; until then a trainer may be made.
   void arm(Poison poison) {
     poison_ = std::move(poison);
@@ -62,6 +85,7 @@ class Poisoner final : public ForwardingBackend {
   ZHGPT_FOR_EACH_OP(ZHGPT_POISONED)
 #undef ZHGPT_POISONED
 
+  Manner manner_;
   Poison poison_;
   std::vector<std::int64_t> batches_;
 };
@@ -73,9 +97,8 @@ struct PoisonedKit {
   std::unique_ptr<Trainer> trainer;
 
   PoisonedKit(const Config& config, Dataset data, Poison poison, const Checkpoint* from = nullptr,
-              bool text_stays_on_host = false)
-      : backend(make_backend("cpu", 1)), dataset(std::move(data)) {
-    backend.text_stays_on_host = text_stays_on_host;
+              Manner manner = {})
+      : backend(make_backend("cpu", 1), manner), dataset(std::move(data)) {
     trainer = from ? std::make_unique<Trainer>(backend, config, dataset, *from)
                    : std::make_unique<Trainer>(backend, config, dataset);
     backend.arm(std::move(poison));

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/fingerprint.h"
 #include "train/fixture.h"
-#include "train/state_transfer.h"
 #include "train/versions.h"
 #include "zhgpt/atomic_file.h"
 #include "zhgpt/checkpoint_list.h"

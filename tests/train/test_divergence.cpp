@@ -152,11 +152,11 @@ class Poisoned : public ::testing::Test {
   // Trains in `directory` with a poison, stopped after so many reports and gone on with in a new process, so
   // to speak, for each entry of `stops`; to the end, or to the exception.
   void run(const std::string& directory, const Config& config, const Poison& poison,
-           const std::vector<std::int64_t>& stops = {}, bool text_stays_on_host = false) {
+           const std::vector<std::int64_t>& stops = {}, const test::Manner& manner = {}) {
     fs::create_directory(directory);
     std::optional<Checkpoint> from;
     for (std::size_t part = 0; part <= stops.size(); ++part) {
-      kit_.emplace(config, text(), poison, from ? &*from : nullptr, text_stays_on_host);
+      kit_.emplace(config, text(), poison, from ? &*from : nullptr, manner);
       if (!from) (*kit_)->set_run_id({1, 2, 3});
       recorder_.emplace();
       if (part < stops.size()) recorder_->stop_after = stops[part];
@@ -364,10 +364,20 @@ TEST_F(Poisoned, ATextThatIsFedFromTheHostIsPassedOverAlike) {
   run(file("device"), config_of(40), loss_of(batches));
   ASSERT_TRUE((*kit_)->text_is_on_device());
   const std::uint64_t hash = state_hash((*kit_)->snapshot());
-  run(file("host"), config_of(40), loss_of(batches), {}, true);
+  run(file("host"), config_of(40), loss_of(batches), {}, {.text_stays_on_host = true});
   ASSERT_FALSE((*kit_)->text_is_on_device());
   EXPECT_EQ(state().skipped_batches, 7);
   EXPECT_EQ(state_hash((*kit_)->snapshot()), hash);
+}
+
+// A GPU is some steps ahead when the host learns of the trouble: which batches are passed over must not tell.
+TEST_F(Poisoned, HowFarTheDeviceIsAheadDoesNotMatter) {
+  const auto batches = [](std::int64_t b) { return b >= 22 && b < 27; };
+  run(file("prompt"), config_of(40), loss_of(batches));
+  const std::string prompt = test::contents(file("prompt/step_00000040.bin"));
+  run(file("late"), config_of(40), loss_of(batches), {}, {.steps_are_seen_late = true});
+  EXPECT_EQ(test::contents(file("late/step_00000040.bin")) == prompt, true);
+  EXPECT_GT(kit_->backend.batches().size(), 47u) << "the steps that were begun in vain";
 }
 
 TEST_F(Poisoned, ResumedBeforeASpikeTheDetectorSeesTheSame) {

@@ -3,9 +3,9 @@
 #include <cmath>
 #include <optional>
 
+#include "base/fingerprint.h"
 #include "train/extend_vocabulary.h"
 #include "train/fixture.h"
-#include "train/state_transfer.h"
 #include "zhgpt/error.h"
 
 namespace zhgpt {

@@ -101,7 +101,7 @@ TEST_P(Resume, EveryStepAndTheEndAreTheSameToTheBit) {
 
 INSTANTIATE_TEST_SUITE_P(
     At, Resume,
-    ::testing::Combine(::testing::Values("bin"),
+    ::testing::Combine(::testing::Values("bin", "json", "mpk", "safetensors"),
                        ::testing::Values(Case{{1, 80}, {0}}, Case{{1, 80}, {1}}, Case{{1, 80}, {2}},
                                          Case{{1, 80}, {7}}, Case{{1, 80}, {19}}, Case{{1, 80}, {20}},
                                          Case{{1, 80}, {21}}, Case{{1, 80}, {39}}, Case{{1, 80, 0}, {7}},
