@@ -29,11 +29,23 @@ class DryBackend : public Backend {
   std::unique_ptr<Recording> record(std::function<void()> operations) final {
     return std::make_unique<DryRecording>(std::move(operations));
   }
-  std::unique_ptr<Readback> make_readback(std::int64_t bytes) final {
-    return std::make_unique<DryReadback>(bytes);
+  std::unique_ptr<Readback> make_readback(std::int64_t, const char*) override {
+    return std::make_unique<DryReadback>();  // the host's memory is not counted
   }
   std::unique_ptr<Feed> make_feed(void*, std::int64_t) final { return nullptr; }
   Measured measure(const std::function<void()>&, const std::function<void()>&) final { return {}; }
+
+ protected:
+  class DryReadback final : public Readback {
+   public:
+    explicit DryReadback(Buffer memory = {}) : memory_(std::move(memory)) {}
+    void start(const void*) override {}
+    bool ready() override { return true; }
+    const void* wait() override { return memory_.data(); }
+
+   private:
+    Buffer memory_;
+  };
 
  private:
   class DryRecording final : public Recording {
@@ -44,17 +56,6 @@ class DryBackend : public Backend {
    private:
     std::function<void()> operations_;
   };
-  class DryReadback final : public Readback {
-   public:
-    explicit DryReadback(std::int64_t bytes) : bytes_(static_cast<std::size_t>(bytes)) {}
-    void start(const void*) override {}
-    bool ready() override { return true; }
-    const void* wait() override { return bytes_.data(); }
-
-   private:
-    std::vector<std::byte> bytes_;
-  };
-
   const std::int64_t memory_bytes_;
 };
 

@@ -124,7 +124,9 @@ class Backend {
   // `operations` may run, copy and zero, always the same operations with the same operands; it neither
   // allocates nor moves anything between device and host.
   virtual std::unique_ptr<Recording> record(std::function<void()> operations) = 0;
-  virtual std::unique_ptr<Readback> make_readback(std::int64_t bytes) = 0;
+  // Takes so much memory of the host; on a backend whose device is the host it counts as `what` in `memory`.
+  // Throws DeviceError.
+  virtual std::unique_ptr<Readback> make_readback(std::int64_t bytes, const char* what) = 0;
   // device: device memory of Feed::kSlots * slot_bytes, slot after slot, that outlives the feed. nullptr on a
   // dry backend.
   virtual std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) = 0;

@@ -61,7 +61,12 @@ struct TrainConfig {
   std::int64_t sample_interval = 0;  // steps; 0: at each evaluation
   std::int64_t log_interval = 10;    // steps
   std::int64_t patience = 0;         // evaluations without improvement before stopping; 0: never
-  std::int64_t keep_last = 3;        // checkpoints, besides the best
+  std::string save_policy = "best+last";  // parts of SavePolicy, joined by +
+  std::string best_by = "loss";           // loss, accuracy: of the validation text
+  std::int64_t keep_last = 3;             // the newest checkpoints that are kept
+  std::int64_t keep_best = 1;             // and the best ones, where save_policy has best
+  std::int64_t major_every = 0;           // steps; what is saved there is kept for ever; 0: nothing is
+  bool verify_saves = false;              // read each checkpoint back before it counts as saved
   double spike_z = 0;                // go back after a loss or norm so many deviations too high; 0: never
   std::int64_t max_rollbacks = 3;    // in the whole run, before it ends as diverged
   std::string device = "auto";
@@ -71,6 +76,15 @@ struct TrainConfig {
   bool deterministic = true;  // false: a CUDA device may add up in another order each run, if that is faster
   std::int64_t threads = 0;   // 0: all that this process may use
 };
+
+// When a run saves besides its end, save_interval and major_every, and what it keeps for that.
+struct SavePolicy {
+  bool last = false;       // "last": after each epoch
+  bool best = false;       // "best": after an evaluation that is better than all before; those are kept
+  std::int64_t every = 0;  // "every:N": after each N epochs, and all of these are kept; 0: never
+};
+// Throws ConfigError.
+SavePolicy parse_save_policy(std::string_view text);
 
 struct Config {
   ModelConfig model;

@@ -1,7 +1,8 @@
 // What a training run takes, known before anything runs: the Trainer itself, made on a dry backend.
 //
 // It is the memory of the device, byte by byte as it will be asked for. On top come, on the host, the text (2
-// or 4 bytes a character) and, on a GPU, what the driver keeps for itself: some hundred MB.
+// or 4 bytes a character) and, on a GPU, the copy of the state that a save is written from (12 bytes a
+// parameter, page-locked) and what the driver keeps for itself: some hundred MB.
 #pragma once
 
 #include <cstdint>

@@ -21,15 +21,26 @@
 
 namespace zhgpt {
 
-// What early stopping and `best` remember, as it is saved.
+// What early stopping and `best` remember, as it is saved. The best evaluation is that of best_step; which
+// that is, config.train.best_by decides.
 struct EvaluationState {
   double best_val_loss = std::numeric_limits<double>::infinity();
+  double best_val_accuracy = 0;
   std::int64_t best_step = -1;
   std::int64_t last_step = -1;           // of the last evaluation
   std::int64_t without_improvement = 0;  // evaluations since the best, for --patience
   double last_val_loss = std::numeric_limits<double>::infinity();
+  double last_val_accuracy = 0;
 };
 
+// Loss and accuracy over a text, every character but the first predicted from those before it.
+struct EvaluationResult {
+  double loss = 0;      // mean, nats a token
+  double accuracy = 0;  // how many of the tokens were the likeliest, 0 to 1
+  std::int64_t tokens = 0;
+};
+
+class StateCopy;
 class TextFeed;
 
 class Trainer {
@@ -58,6 +69,7 @@ class Trainer {
   // that tiny corpora are not evaluated and saved at every step; a function of the state alone, so a resumed
   // run agrees.
   bool at_epoch_boundary() const;
+  bool completes_epochs(std::int64_t step, std::int64_t count) const;  // step completes a multiple of `count`
 
   // Puts the next step on the device; it may not be done when this returns.
   void step();
@@ -70,9 +82,9 @@ class Trainer {
   std::int64_t steps_done() const { return steps_done_; }
   double current_learning_rate() const { return learning_rate_at(config_.train, steps_done_, total_steps_); }
 
-  // Mean loss over at most `max_batches` batches spread evenly over the validation text; NaN when there is
+  // Over at most `max_batches` batches spread evenly over the validation text; a loss of NaN when there is
   // none.
-  double evaluate(std::int64_t max_batches);
+  EvaluationResult evaluate(std::int64_t max_batches);
   bool has_validation() const;
   bool text_is_on_device() const;  // the whole of it; otherwise each step's windows are sent there
   EvaluationState& evaluations() { return evaluations_; }
@@ -87,8 +99,15 @@ class Trainer {
 
   // REQUIRES: no step runs while the snapshot is read. Reads device memory lazily, tensor by tensor.
   Snapshot snapshot();
+  // The same, read from a copy on the host that is taken now: steps may go on meanwhile, and any thread may
+  // read it once the copy is ready, until the next call.
+  Snapshot copied_snapshot();
+  bool copy_is_ready(bool wait);
   void set_run_id(const RunId& id) { run_id_ = id; }
   const RunId& run_id() const { return run_id_; }
+  // Where its checkpoints come from, as they say themselves: the state hash of the checkpoint that this
+  // Trainer was made from, "" for a fresh run; and the command line, one line of UTF-8.
+  void set_command(std::string command) { command_ = std::move(command); }
 
  private:
   void upload_state(const StepState& state);
@@ -97,6 +116,7 @@ class Trainer {
   void take_history();
   StepState* device_state() const { return static_cast<StepState*>(state_buffer_.data()); }
   void restore(const Checkpoint& from);
+  Snapshot records();  // a snapshot without its tensors
 
   Backend& backend_;
   Config config_;
@@ -104,6 +124,7 @@ class Trainer {
   std::unique_ptr<Gpt> model_;
   std::unique_ptr<Optimizer> optimizer_;
   Buffer state_buffer_, history_buffer_, rates_buffer_;
+  std::unique_ptr<StateCopy> copy_;
   std::unique_ptr<TextFeed> text_;
   std::unique_ptr<Recording> recorded_step_;
   std::unique_ptr<Readback> history_readback_;
@@ -116,6 +137,7 @@ class Trainer {
   EvaluationState evaluations_;
   std::string history_;
   RunId run_id_{};
+  std::string parent_, command_;
 };
 
 // The backend that a run of this configuration asks for, and the same, dry; throw as those of backend.h do. A
@@ -126,12 +148,8 @@ std::unique_ptr<Backend> make_dry_backend(const TrainConfig& config, std::int64_
 // Steps that a run of this configuration takes: the smallest of the limits given, 10 epochs when none is.
 std::int64_t planned_steps(const TrainConfig& config, const DataOrder& order);
 
-// Mean loss of a model on a token stream in windows of its block_size, the last one shorter: every token but
-// the first is predicted once. `max_windows` 0: all. For validation and for `zhgpt eval`.
-struct EvaluationResult {
-  double loss = 0;  // nats a token
-  std::int64_t tokens = 0;
-};
+// Of a model on a token stream in windows of its block_size, the last one shorter: every token but the first
+// is predicted once. `max_windows` 0: all. For validation and for `zhgpt eval`.
 EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const TokenArray& tokens,
                                  std::int64_t max_windows);
 

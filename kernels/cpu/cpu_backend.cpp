@@ -23,13 +23,15 @@ class CpuRecording final : public Recording {
 
 class CpuReadback final : public Readback {
  public:
-  explicit CpuReadback(std::int64_t bytes) : bytes_(static_cast<std::size_t>(bytes)) {}
-  void start(const void* device) override { std::memcpy(bytes_.data(), device, bytes_.size()); }
+  explicit CpuReadback(Buffer memory) : memory_(std::move(memory)) {}
+  void start(const void* device) override {
+    std::memcpy(memory_.data(), device, static_cast<std::size_t>(memory_.bytes()));
+  }
   bool ready() override { return true; }
-  const void* wait() override { return bytes_.data(); }
+  const void* wait() override { return memory_.data(); }
 
  private:
-  std::vector<char> bytes_;
+  Buffer memory_;
 };
 
 // The slots are written in place.
@@ -86,8 +88,8 @@ std::unique_ptr<Recording> CpuBackend::record(std::function<void()> operations) 
   return std::make_unique<CpuRecording>(std::move(operations));
 }
 
-std::unique_ptr<Readback> CpuBackend::make_readback(std::int64_t bytes) {
-  return std::make_unique<CpuReadback>(bytes);
+std::unique_ptr<Readback> CpuBackend::make_readback(std::int64_t bytes, const char* what) {
+  return std::make_unique<CpuReadback>(allocate(bytes, what));
 }
 
 std::unique_ptr<Feed> CpuBackend::make_feed(void* device, std::int64_t slot_bytes) {

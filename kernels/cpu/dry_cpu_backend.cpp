@@ -13,6 +13,9 @@ class DryCpuBackend final : public DryBackend {
   DryCpuBackend(int threads, std::int64_t memory_bytes) : DryBackend(memory_bytes), context_(threads, true) {}
   std::string name() const override { return "cpu"; }
   bool computes_in(DType dtype) const override { return dtype == DType::f32 || dtype == DType::f64; }
+  std::unique_ptr<Readback> make_readback(std::int64_t bytes, const char* what) override {
+    return std::make_unique<DryReadback>(allocate(bytes, what));
+  }
 
  private:
   // Only addresses: operations write all but a few numbers in tiles.

@@ -58,6 +58,7 @@ class Head {
         weight_(op.weight.as<Real>()),
         targets_(op.targets.as<std::int32_t>()),
         losses_(op.losses.as<Real>()),
+        hits_(op.hits ? op.hits.as<std::int32_t>() : nullptr),
         dinp_(op.dinp ? op.dinp.as<Real>() : nullptr),
         dweight_(op.dinp ? op.dweight.as<Real>() : nullptr),
         scale_(static_cast<Real>(op.scale)) {
@@ -120,7 +121,10 @@ class Head {
   // Row r's logits of the chunk become e.
   void exponentials(std::int64_t r, std::int64_t c, const Tile& v, Real* x) {
     const std::int64_t target = targets_[begin_ + r] - v.begin;
-    if (target >= 0 && target < v.count) at_target_[r] = x[target];
+    if (target >= 0 && target < v.count) {
+      at_target_[r] = x[target];
+      if (hits_) hits_[begin_ + r] = target == 0 || max_of(x, target) < x[target];
+    }
     const Real most = max_of(x, v.count);
     for (std::int64_t i = 0; i < v.count; ++i) x[i] = exp_of(x[i] - most);
     chunk_most_[c * group_ + r] = most;
@@ -152,6 +156,8 @@ class Head {
           sum += chunk_sum_[c * group_ + r] * exp_of(chunk_most_[c * group_ + r] - most_[r]);
         }
         losses_[n] = target < 0 ? 0 : most_[r] + std::log(sum) - at_target_[r];
+        if (hits_)
+          hits_[n] = target >= 0 && hits_[n] && is_first_largest(r, target) && std::isfinite(losses_[n]);
         factor_[r] = target < 0 ? 0 : scale_ / sum;
         if (!dinp_) continue;
         Real* dinp = dinp_ + n * C_;
@@ -163,6 +169,15 @@ class Head {
         }
       }
     });
+  }
+
+  // Whether no logit is larger than row r's target's, and none of the chunks before the target's as large.
+  // Its own chunk was looked at in `exponentials`.
+  bool is_first_largest(std::int64_t r, std::int64_t target) const {
+    for (std::int64_t c = 0; c < target / chunk_; ++c) {
+      if (chunk_most_[c * group_ + r] == at_target_[r]) return false;
+    }
+    return at_target_[r] == most_[r];
   }
 
   // dweight += of the rows of chunk c.
@@ -196,7 +211,9 @@ class Head {
   const std::int64_t group_, chunk_, chunks_;
   const Real *inp_, *weight_;
   const std::int32_t* targets_;
-  Real *losses_, *dinp_, *dweight_;
+  Real* losses_;
+  std::int32_t* hits_;
+  Real *dinp_, *dweight_;
   const Real scale_;
 
   std::int64_t begin_ = 0, rows_ = 0;  // of the group at hand

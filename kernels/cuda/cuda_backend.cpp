@@ -95,7 +95,7 @@ std::unique_ptr<Recording> CudaBackend::record(std::function<void()> operations)
   return std::make_unique<cuda::GraphRecording>(stream_, std::move(operations));
 }
 
-std::unique_ptr<Readback> CudaBackend::make_readback(std::int64_t bytes) {
+std::unique_ptr<Readback> CudaBackend::make_readback(std::int64_t bytes, const char*) {
   return std::make_unique<cuda::EventReadback>(stream_, bytes);
 }
 

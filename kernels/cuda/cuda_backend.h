@@ -27,7 +27,7 @@ class CudaBackend final : public Backend {
   void synchronize() override;
   Measured measure(const std::function<void()>& before, const std::function<void()>& operations) override;
   std::unique_ptr<Recording> record(std::function<void()> operations) override;
-  std::unique_ptr<Readback> make_readback(std::int64_t bytes) override;
+  std::unique_ptr<Readback> make_readback(std::int64_t bytes, const char* what) override;
   std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) override;
 
  private:

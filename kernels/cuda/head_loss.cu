@@ -59,11 +59,13 @@ struct OnlineSum {
 enum class Row { measured, reread, kept };
 
 // Block: one row of logits (R, stride), V columns of it. A thread keeps in shared memory what it will need
-// again itself, so that no barrier is due for it.
+// again itself, so that no barrier is due for it. `hits`, which may be absent, are asked of Row::measured
+// alone: there each thread also looks for a logit that comes before the target's, being larger, or as large
+// and earlier.
 template <class T, Row kRow>
 __global__ void __launch_bounds__(1024)
-    softmax_loss_kernel(float* losses, T* logits, const std::int32_t* targets, std::int64_t V,
-                        std::int64_t stride, float scale) {
+    softmax_loss_kernel(float* losses, std::int32_t* hits, T* logits, const std::int32_t* targets,
+                        std::int64_t V, std::int64_t stride, float scale) {
   constexpr int kSize = Pack128<T>::kSize;
   const std::int64_t row = blockIdx.x;
   T* x = logits + row * stride;
@@ -81,6 +83,12 @@ __global__ void __launch_bounds__(1024)
 
   OnlineSum own;
   float at_rest = 0;
+  float ahead = 0;  // 1: this thread has seen a logit that comes before the target's
+  const auto look = [&](float logit, int column) {
+    if constexpr (kRow == Row::measured) {
+      if (logit > at_target || (logit == at_target && column < target)) ahead = 1;
+    }
+  };
   if (counts) {
 #pragma unroll kPacksAThread
     for (int p = thread; p < packs; p += threads) {
@@ -91,19 +99,28 @@ __global__ void __launch_bounds__(1024)
       for (int i = 1; i < kSize; ++i) largest = fmaxf(largest, to_float(pack[i]));
       own.raise(largest);
 #pragma unroll
-      for (int i = 0; i < kSize; ++i) own.add(to_float(pack[i]));
+      for (int i = 0; i < kSize; ++i) {
+        own.add(to_float(pack[i]));
+        look(to_float(pack[i]), p * kSize + i);
+      }
     }
     if (has_rest) {
       at_rest = to_float(x[rest]);
       own.raise(at_rest);
       own.add(at_rest);
+      look(at_rest, rest);
     }
   }
   const float most = block_max(own.most);
   const float sum = block_sum(own.sum * __expf(own.most - most));
-  if (thread == 0) losses[row] = counts ? most + logf(sum) - at_target : 0.f;
+  const float loss = counts ? most + logf(sum) - at_target : 0.f;
+  if (thread == 0) losses[row] = loss;
 
-  if constexpr (kRow != Row::measured) {
+  if constexpr (kRow == Row::measured) {
+    if (!hits) return;
+    ahead = block_max(ahead);
+    if (thread == 0) hits[row] = counts && ahead == 0 && isfinite(loss);
+  } else {
     const float factor = counts ? scale / sum : 0.f;
     const auto gradient = [&](float logit, int column) {
       if (!counts) return from_float<T>(0.f);
@@ -122,8 +139,8 @@ __global__ void __launch_bounds__(1024)
 }
 
 template <class T>
-void softmax_loss(Stream& stream, float* losses, T* logits, const std::int32_t* targets, std::int64_t rows,
-                  std::int64_t V, std::int64_t stride, double scale, bool gradient) {
+void softmax_loss(Stream& stream, float* losses, std::int32_t* hits, T* logits, const std::int32_t* targets,
+                  std::int64_t rows, std::int64_t V, std::int64_t stride, double scale, bool gradient) {
   const std::int64_t packs = V / Pack128<T>::kSize;
   const auto threads = static_cast<unsigned>(
       std::clamp<std::int64_t>(round_up(packs / kPacksAThread, kWarpSize), kWarpSize, 1024));
@@ -132,15 +149,15 @@ void softmax_loss(Stream& stream, float* losses, T* logits, const std::int32_t* 
   const Cost cost{.flops = (gradient ? 8 : 4) * read, .bytes = (gradient ? 2 : 1) * read * sizeof(T)};
   LaunchShape shape{static_cast<unsigned>(rows), threads};
   if (!gradient) {
-    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::measured>), losses, logits, targets, V,
-                 stride, static_cast<float>(scale));
+    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::measured>), losses, hits, logits, targets,
+                 V, stride, static_cast<float>(scale));
   } else if (kept > kKeptBytes) {
-    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::reread>), losses, logits, targets, V,
+    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::reread>), losses, hits, logits, targets, V,
                  stride, static_cast<float>(scale));
   } else {
     shape.shared_bytes = kept;
-    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::kept>), losses, logits, targets, V, stride,
-                 static_cast<float>(scale));
+    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::kept>), losses, hits, logits, targets, V,
+                 stride, static_cast<float>(scale));
   }
 }
 
@@ -166,8 +183,9 @@ void execute(Context& context, const HeadLoss& op) {
                                                .out = logits,
                                                .out_dtype = kDType,
                                                .out_stride = stride});
-    softmax_loss(context.stream, op.losses.as<float>() + begin, logits, op.targets.as<std::int32_t>() + begin,
-                 rows, V, stride, op.scale, static_cast<bool>(op.dinp));
+    softmax_loss(
+        context.stream, op.losses.as<float>() + begin, op.hits ? op.hits.as<std::int32_t>() + begin : nullptr,
+        logits, op.targets.as<std::int32_t>() + begin, rows, V, stride, op.scale, static_cast<bool>(op.dinp));
     if (!op.dinp) continue;
     context.matmul.run(context.stream, Product{.m = rows,
                                                .n = C,

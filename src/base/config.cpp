@@ -100,6 +100,29 @@ void ModelConfig::validate() const {
   if (vocab_size < 2) throw ConfigError(tr(Msg::vocab_too_small, vocab_size));
 }
 
+SavePolicy parse_save_policy(std::string_view text) {
+  const auto refuse = [&] {
+    throw ConfigError(tr(Msg::not_a_choice, "save_policy", text, "last|best|every:N|best+last|best+every:N"));
+  };
+  SavePolicy policy;
+  for (std::string_view rest = text;;) {
+    const std::size_t plus = std::min(rest.find('+'), rest.size());
+    const std::string_view part = rest.substr(0, plus);
+    if (part == "last") {
+      policy.last = true;
+    } else if (part == "best") {
+      policy.best = true;
+    } else if (part.starts_with("every:")) {
+      policy.every = parse_integer(part.substr(6), "save_policy every:N");
+      if (policy.every < 0) refuse();
+    } else {
+      refuse();
+    }
+    if (plus == rest.size()) return policy;
+    rest.remove_prefix(plus + 1);
+  }
+}
+
 void Config::set(std::string_view name, std::string_view value) {
   const std::string wanted = as_name(name);
   std::vector<std::string> known;
@@ -129,6 +152,7 @@ void Config::validate() const {
     throw ConfigError(tr(Msg::heads_do_not_divide, model.n_embd, model.n_head));
   if (train.min_lr > train.learning_rate)
     throw ConfigError(tr(Msg::min_lr_above_lr, train.min_lr, train.learning_rate));
+  parse_save_policy(train.save_policy);
 }
 
 KeyValues Config::to_key_values() const {

@@ -1,6 +1,7 @@
 #include "cli/program.h"
 
 #include <algorithm>
+#include <cctype>
 #include <clocale>
 #include <cstdlib>
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "cli/console.h"
+#include "text/utf8.h"
 #include "zhgpt/config.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
@@ -17,6 +19,37 @@
 
 namespace zhgpt::cli {
 namespace {
+
+std::string called_with;
+
+std::string quoted_for_a_shell(const std::string& argument) {
+  const auto is_plain = [](unsigned char c) {
+    return std::isalnum(c) || c >= 0x80 ||
+           std::string_view("_-./:=,+@%").find(static_cast<char>(c)) != std::string_view::npos;
+  };
+  if (!argument.empty() && std::all_of(argument.begin(), argument.end(), is_plain)) return argument;
+  std::string quoted = "'";
+  for (char c : argument) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+// Checkpoints take no other text: what is no UTF-8 or would end the line becomes U+FFFD.
+std::string one_line_of_utf8(std::string_view text) {
+  constexpr std::size_t kMostCharacters = 1000;
+  std::u32string characters;
+  while (!text.empty()) {
+    const DecodeStep step = decode_utf8(text, true, characters);
+    if (step.invalid > 0) characters += kReplacementCharacter;
+    text.remove_prefix(step.consumed + step.invalid);
+  }
+  if (characters.size() > kMostCharacters) {
+    characters.resize(kMostCharacters);
+    characters += U'…';
+  }
+  std::string line;
+  for (char32_t c : characters) append_utf8(line, c < 0x20 ? kReplacementCharacter : c);
+  return line;
+}
 
 // Line editors and width functions need a UTF-8 locale; minimal systems often start without one.
 void set_up_locale() {
@@ -206,7 +239,14 @@ int parse_and_run(int argc, char** argv) {
 
 }  // namespace
 
+const std::string& command_line() {
+  return called_with;
+}
+
 int run_program(int argc, char** argv) {
+  std::string words = "zhgpt";
+  for (int i = 1; i < argc; ++i) words += " " + quoted_for_a_shell(argv[i]);
+  called_with = one_line_of_utf8(words);
   set_up_locale();
   choose_language(argc, argv);
   install_signal_handlers();

@@ -12,6 +12,10 @@ namespace zhgpt::cli {
 
 int run_program(int argc, char** argv);
 
+// What this process was called with, as a shell would take it: one line of UTF-8, cut short when it is very
+// long.
+const std::string& command_line();
+
 // Each verb adds its subcommand; the callback that CLI11 runs leaves the work to be done in `action`, so that
 // nothing happens before the whole command line has been understood.
 using Action = std::function<int()>;

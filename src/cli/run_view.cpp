@@ -46,7 +46,8 @@ void RunView::on_step(const StepReport& r, bool log_line) {
 
 void RunView::on_evaluation(const EvaluationReport& r) {
   val_loss_ = r.val_loss;
-  say(tr(r.is_best ? Msg::evaluated_best : Msg::evaluated, r.step, fixed(r.epoch, 2), fixed(r.train_loss, 4), fixed(r.val_loss, 4)));
+  say(tr(r.is_best ? Msg::evaluated_best : Msg::evaluated, r.step, fixed(r.epoch, 2), fixed(r.train_loss, 4),
+         fixed(r.val_loss, 4), fixed(r.val_accuracy, 4)));
 }
 
 void RunView::on_saved(const std::string& path) { log_ << tr(Msg::saved, path) << std::endl; }

@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "cli/console.h"
+#include "cli/program.h"
 #include "cli/run_view.h"
 #include "train/run_directory.h"
 #include "zhgpt/messages.h"
@@ -99,6 +100,7 @@ Dataset read_corpus(const Config& config, const std::string& directory) {
 
 int run_training(Trainer& trainer, Dataset& dataset, const std::string& directory) {
   RunView view(directory);
+  trainer.set_command(command_line());
   TrainingRun run(trainer, directory, view);
   say_plan(trainer, view);
   const TrainingRun::Outcome outcome = run.run(stop_signal);

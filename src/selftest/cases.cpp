@@ -186,7 +186,8 @@ Case head_loss(Index N, Index C, Index V) {
       "HeadLoss", shape({{"N", N}, {"C", C}, {"V", V}}), [=](Operands& o, Backend&) {
         const double spread = 2 / root(C);
         const Tensor losses = o.unset_exact({N}), dinp = o.unset({N, C}), dweight = o.exacts({V, C});
-        const HeadLoss op{losses, dinp, dweight, o.reals({N, C}), o.reals({V, C}, spread), o.ids({N}, V), 1};
+        const HeadLoss op{losses,        {}, dinp, dweight, o.reals({N, C}), o.reals({V, C}, spread),
+                          o.ids({N}, V), 1};
         return Prepared{runner(o, op),
                         {{"losses", losses, 4, true},
                          {"dinp", dinp, spread, true},
@@ -197,8 +198,27 @@ Case head_loss(Index N, Index C, Index V) {
 Case head_loss_alone(Index N, Index C, Index V) {
   return {"HeadLoss, no gradients", shape({{"N", N}, {"C", C}, {"V", V}}), [=](Operands& o, Backend&) {
             const Tensor losses = o.unset_exact({N});
-            const HeadLoss op{losses, {}, {}, o.reals({N, C}), o.reals({V, C}, 2 / root(C)), o.ids({N}, V)};
+            const HeadLoss op{losses,       {}, {}, {}, o.reals({N, C}), o.reals({V, C}, 2 / root(C)),
+                              o.ids({N}, V)};
             return Prepared{runner(o, op), {{"losses", losses, 4, true}}};
+          }};
+}
+
+// Logits that are exact in every dtype, with equal ones among the largest.
+Case head_hits(Index N, Index V) {
+  return {"HeadLoss, hits", shape({{"N", N}, {"C", 1}, {"V", V}}), [=](Operands& o, Backend&) {
+            std::vector<double> logits(static_cast<std::size_t>(V));
+            for (std::size_t v = 0; v < logits.size(); ++v) logits[v] = static_cast<double>(v * 7 % 11);
+            const Tensor losses = o.unset_exact({N}), hits = o.ids({N}, 2);
+            const std::vector<double> ones(static_cast<std::size_t>(N), 1.0);
+            const HeadLoss op{losses,
+                              hits,
+                              {},
+                              {},
+                              o.given(ones, {N, 1}),
+                              o.given(logits, {V, 1}),
+                              o.ids({N}, std::min<Index>(V, 30))};
+            return Prepared{runner(o, op), {{"losses", losses, 4, true}, {"hits", hits, 0}}};
           }};
 }
 
@@ -296,6 +316,7 @@ std::vector<Case> operation_cases(bool quick) {
       add(attention_decode(real ? 1 : s.B, s.NH, s.HS, s.T), real);
       add(head_loss(real ? 2048 : s.N(), s.C(), s.V), real);
       add(head_loss_alone(real ? 2048 : s.N(), s.C(), s.V), real);
+      if (!real) add(head_hits(s.N(), s.V), false);
       add(sample_tokens(real ? 1 : s.B, s.V), real);
       add_linear(s.N(), s.C(), 3 * s.C(), false, false, real);
       add_linear(s.N(), s.C(), s.C(), false, false, real);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "train/ranking.h"
 #include "train/run_directory.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
@@ -45,6 +46,7 @@ void TrainingRun::roll_back(const StepState& state, const Judgement& judgement) 
   if (rollbacks >= config.max_rollbacks) {
     throw DivergedError(tr(Msg::diverged, trouble, rollbacks, config.max_rollbacks, directory_));
   }
+  look_at_save(true);  // what it writes may be what the run goes back to
   std::vector<std::string> notes;
   const auto from = checkpoint_before_trouble(directory_, trainer_.run_id(), judgement.whole_step, &notes);
   for (const std::string& note : notes) observer_.on_note(note);
@@ -55,6 +57,7 @@ void TrainingRun::roll_back(const StepState& state, const Judgement& judgement) 
   last_saved_step_ = from->step();
   first_step_ = std::min(first_step_, from->step());
   new_best_ = false;
+  ranking_ = std::make_unique<Ranking>(config.best_by, trainer_.history());
   observer_.on_note(tr(Msg::rolled_back, trouble, from->path(), from->step(), state.step - from->step(),
                        rollbacks + 1, config.max_rollbacks));
   be_at(from->step());

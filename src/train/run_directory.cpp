@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "train/summary.h"
 #include "train/versions.h"
 #include "zhgpt/atomic_file.h"
 #include "zhgpt/error.h"
@@ -143,6 +144,8 @@ std::int64_t set_aside_after(const std::string& directory, const RunId& run, std
     if (found <= step) break;
     const std::string path = directory + "/" + name;
     fs::rename(path, path + ".old");
+    if (const std::string summary = summary_path(path); is_summary(summary))
+      fs::rename(summary, summary + ".old");
     ++moved;
   }
   return moved;
@@ -170,19 +173,34 @@ std::optional<Checkpoint> checkpoint_before_trouble(const std::string& directory
 void write_pointer(const std::string& directory, const char* pointer, const std::string& name) {
   const std::string path = directory + "/" + pointer;
   if (name.empty()) {
-    fs::remove(path);
+    std::error_code error;
+    fs::remove(path, error);
+    if (error) throw IoError(tr(Msg::io_failed, path, "unlink", error.message()));
   } else {
     write_text_file(path, name + "\n");
   }
 }
 
-void remove_old_checkpoints(const std::string& directory, const RunId& run, std::int64_t keep_last) noexcept {
+void remove_old_checkpoints(const std::string& directory, const RunId& run, const KeepRules& rules) noexcept {
   try {
-    const std::string best = read_pointer(directory + "/best");
-    std::int64_t kept = 0;
-    for (const auto& [step, name] : checkpoints_of(directory, run)) {
+    const auto found = checkpoints_of(directory, run);
+    const auto is_there = [&](std::int64_t step) {
+      return std::any_of(found.begin(), found.end(), [&](const auto& file) { return file.first == step; });
+    };
+    std::vector<std::int64_t> best;
+    for (std::int64_t step : rules.ranking) {
+      if (static_cast<std::int64_t>(best.size()) < rules.best && is_there(step)) best.push_back(step);
+    }
+    const std::string named = read_pointer(directory + "/best");
+    for (auto old = found.rbegin(); found.rend() - old > rules.newest; ++old) {
+      const auto& [step, name] = *old;
+      const bool is_kept = name == named || std::find(best.begin(), best.end(), step) != best.end() ||
+                           (rules.always && rules.always(step));
+      if (is_kept) continue;
+      const std::string path = directory + "/" + name;
       std::error_code ignored;
-      if (name != best && ++kept > keep_last) fs::remove(directory + "/" + name, ignored);
+      if (const std::string summary = summary_path(path); is_summary(summary)) fs::remove(summary, ignored);
+      fs::remove(path, ignored);
     }
   } catch (const std::exception&) {
   }

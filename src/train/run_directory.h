@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,8 +45,8 @@ void cut_logs_after(const std::string& directory, std::int64_t step);
 // none.
 std::string checkpoint_at(const std::string& directory, const RunId& run, std::int64_t step);
 
-// Renames the checkpoints of this run that come after `step` to NAME.old: a run that goes back there has
-// other events from then on, and they are no part of it. Returns how many.
+// Renames the checkpoints of this run that come after `step`, and their summaries, to NAME.old: a run that
+// goes back there has other events from then on, and they are no part of it. Returns how many checkpoints.
 std::int64_t set_aside_after(const std::string& directory, const RunId& run, std::int64_t step);
 
 // Whether a run gives this name to a checkpoint: epoch_000001.bin, step_00000500.bin.
@@ -53,18 +54,28 @@ bool is_checkpoint_name(std::string_view name);
 
 // The file name that a pointer (path) holds; "" when there is no such pointer.
 std::string read_pointer(const std::string& path);
+
 // The checkpoint of this run to go back to from trouble: the newest that the run saved by its own plan, not
 // where somebody stopped it, and that at least one good step came after, or else the newest up to and with
 // `whole_step`, the last good one. Damaged files are passed over with a note; nothing when there is none.
 std::optional<Checkpoint> checkpoint_before_trouble(const std::string& directory, const RunId& run,
                                                     std::int64_t whole_step, std::vector<std::string>* notes);
 
-// Makes `latest` or `best` name a file; "" removes the pointer.
+// Makes `latest` or `best` name a file; "" removes the pointer. Throws IoError.
 void write_pointer(const std::string& directory, const char* pointer, const std::string& name);
 
-// Keeps the newest `keep_last` checkpoints of this run and the one that `best` names. Touches only files with our
-// names whose header carries this run's id. Never throws: an old checkpoint too many is no failure.
-void remove_old_checkpoints(const std::string& directory, const RunId& run, std::int64_t keep_last) noexcept;
+// Which checkpoints of a run stay. One goes only when no rule holds it.
+struct KeepRules {
+  std::int64_t newest = 1;                        // so many
+  std::vector<std::int64_t> ranking;              // steps, the best first:
+  std::int64_t best = 0;                          // so many of those that are there
+  std::function<bool(std::int64_t step)> always;  // those for which this holds
+};
+
+// Removes the checkpoints of this run that no rule keeps, the oldest first, with their summaries; never the
+// one that `best` names. Touches only files with our names whose header carries this run's id. Never throws:
+// an old checkpoint too many is no failure.
+void remove_old_checkpoints(const std::string& directory, const RunId& run, const KeepRules& rules) noexcept;
 
 // Whether the directory holds a checkpoint by name.
 bool has_checkpoints(const std::string& directory);

@@ -23,15 +23,14 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 
 }  // namespace
 
-void append_tensors(Snapshot& snapshot, Backend& backend, const ParameterTable& table, SectionKind kind,
-                    Tensor flat) {
+void append_tensors(Snapshot& snapshot, const ParameterTable& table, SectionKind kind,
+                    const TensorReadFunction& read) {
   for (const ParameterSpec& spec : table.specs()) {
-    const char* data = at(flat, spec);
-    snapshot.tensors.push_back(
-        {.info = {.kind = kind, .name = spec.name, .dtype = flat.dtype, .shape = spec.shape},
-         .read = [&backend, data](std::int64_t offset, std::span<std::byte> to) {
-           backend.download(to.data(), data + offset, static_cast<std::int64_t>(to.size()));
-         }});
+    const std::int64_t begin = spec.offset * dtype_bytes(DType::f32);
+    TensorSource source;
+    source.info = {.kind = kind, .name = spec.name, .dtype = DType::f32, .shape = spec.shape};
+    source.read = [begin, read](std::int64_t offset, std::span<std::byte> to) { read(begin + offset, to); };
+    snapshot.tensors.push_back(std::move(source));
   }
 }
 

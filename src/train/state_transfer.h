@@ -9,8 +9,10 @@
 
 namespace zhgpt {
 
-// Appends one source a parameter; `flat` stays where it is until the snapshot has been read.
-void append_tensors(Snapshot& snapshot, Backend& backend, const ParameterTable& table, SectionKind kind, Tensor flat);
+// Appends one source a parameter. `read` reads the flat array in table order, in f32, and is called when the
+// snapshot is.
+void append_tensors(Snapshot& snapshot, const ParameterTable& table, SectionKind kind,
+                    const TensorReadFunction& read);
 
 // Throws CheckpointError naming the first tensor of these kinds that is missing, unexpected or of another dtype or
 // shape. f32 is what training goes on from; other precisions of reals are allowed when it does not.

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/fingerprint.h"
+#include "train/state_copy.h"
 #include "train/state_transfer.h"
 #include "train/text_feed.h"
 #include "zhgpt/error.h"
@@ -84,7 +85,9 @@ Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset)
   history_buffer_ =
       backend.allocate(kHistory * static_cast<std::int64_t>(sizeof(StepState)), "the steps' history");
   rates_buffer_ = backend.allocate(kRates * 4, "learning rates");
-  history_readback_ = backend.make_readback(history_buffer_.bytes());
+  history_readback_ = backend.make_readback(history_buffer_.bytes(), "the steps' history, read back");
+  copy_ =
+      std::make_unique<StateCopy>(backend, std::array{model_->params(), optimizer_->m(), optimizer_->v()});
   text_ = std::make_unique<TextFeed>(backend, dataset.train, order_, samples_per_step());
   finished_.reserve(static_cast<std::size_t>(kHistory));
   recorded_step_ = backend.record([this] { run_step(); });
@@ -102,6 +105,7 @@ Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset, const
     : Trainer(backend, config, dataset) {
   try {
     restore(from);
+    parent_ = fingerprint_text(from.state_hash());
   } catch (const ConfigError& error) {  // an entry of its progress is missing or no number
     throw CheckpointError(from.path() + ": " + error.what());
   }
@@ -122,8 +126,11 @@ double Trainer::epochs_after(std::int64_t steps) const {
 
 bool Trainer::at_epoch_boundary() const {
   const std::int64_t steps_an_epoch = std::max<std::int64_t>(1, order_.n_windows() / samples_per_step());
-  const std::int64_t group = (kFewestStepsBetweenEpochs + steps_an_epoch - 1) / steps_an_epoch;
-  return steps_done_ > 0 && epoch_after(steps_done_) / group > epoch_after(steps_done_ - 1) / group;
+  return completes_epochs(steps_done_, (kFewestStepsBetweenEpochs + steps_an_epoch - 1) / steps_an_epoch);
+}
+
+bool Trainer::completes_epochs(std::int64_t step, std::int64_t count) const {
+  return step > 0 && epoch_after(step) / count > epoch_after(step - 1) / count;
 }
 
 bool Trainer::text_is_on_device() const {
@@ -213,10 +220,10 @@ void Trainer::run_step() {
   optimizer_->step(t, device_state(), static_cast<StepState*>(history_buffer_.data()), kHistory);
 }
 
-double Trainer::evaluate(std::int64_t max_batches) {
-  if (!has_validation()) return std::numeric_limits<double>::quiet_NaN();
+EvaluationResult Trainer::evaluate(std::int64_t max_batches) {
+  if (!has_validation()) return {.loss = std::numeric_limits<double>::quiet_NaN()};
   const std::int64_t B = config_.train.batch_size;
-  return evaluate_tokens(*model_, B, dataset_.val, max_batches * B).loss;
+  return evaluate_tokens(*model_, B, dataset_.val, max_batches * B);
 }
 
 EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const TokenArray& tokens,
@@ -233,15 +240,20 @@ EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const Token
 
   std::vector<std::int32_t> inputs, targets;
   std::vector<float> losses(static_cast<std::size_t>(max_batch * length));
+  std::vector<std::int32_t> hits(losses.size());
   EvaluationResult result;
   double sum = 0;
+  std::int64_t hit = 0;
   const auto run = [&](std::int64_t B, std::int64_t width) {
     backend.upload(model.inputs(B, width).data, inputs.data(), B * width * 4);
     backend.upload(model.targets(B, width).data, targets.data(), B * width * 4);
     model.evaluate(B, width);
     backend.download(losses.data(), model.losses(B, width).data, B * width * 4);
-    for (std::int64_t i = 0; i < B * width; ++i)
-      sum += static_cast<double>(losses[static_cast<std::size_t>(i)]);
+    backend.download(hits.data(), model.hits(B, width).data, B * width * 4);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(B * width); ++i) {
+      sum += static_cast<double>(losses[i]);
+      hit += hits[i];
+    }
     result.tokens += B * width;
   };
   const auto gather = [&](std::int64_t start, std::int64_t width) {
@@ -266,10 +278,42 @@ EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const Token
     run(1, rest);
   }
   result.loss = sum / static_cast<double>(result.tokens);
+  result.accuracy = static_cast<double>(hit) / static_cast<double>(result.tokens);
   return result;
 }
 
 Snapshot Trainer::snapshot() {
+  Snapshot snapshot = records();
+  const auto append = [&](SectionKind kind, Tensor flat) {
+    append_tensors(snapshot, model_->table(), kind,
+                   [this, flat](std::int64_t offset, std::span<std::byte> to) {
+                     backend_.download(to.data(), static_cast<char*>(flat.data) + offset,
+                                       static_cast<std::int64_t>(to.size()));
+                   });
+  };
+  append(SectionKind::parameter, model_->params());
+  append(SectionKind::adam_m, optimizer_->m());
+  append(SectionKind::adam_v, optimizer_->v());
+  return snapshot;
+}
+
+Snapshot Trainer::copied_snapshot() {
+  copy_->take();
+  Snapshot snapshot = records();
+  constexpr SectionKind kKinds[] = {SectionKind::parameter, SectionKind::adam_m, SectionKind::adam_v};
+  for (std::size_t i = 0; i < StateCopy::kArrays; ++i) {
+    append_tensors(
+        snapshot, model_->table(), kKinds[i],
+        [copy = copy_.get(), i](std::int64_t offset, std::span<std::byte> to) { copy->read(i, offset, to); });
+  }
+  return snapshot;
+}
+
+bool Trainer::copy_is_ready(bool wait) {
+  return copy_->is_ready(wait);
+}
+
+Snapshot Trainer::records() {
   const StepState s = state();
   Snapshot snapshot;
   snapshot.step = s.step;
@@ -287,21 +331,22 @@ Snapshot Trainer::snapshot() {
   p.set_integer("total_steps", total_steps_);
   p.set_real("train_loss", static_cast<double>(s.loss));
   p.set_real("best_val_loss", evaluations_.best_val_loss);
+  p.set_real("best_val_accuracy", evaluations_.best_val_accuracy);
   p.set_integer("best_step", evaluations_.best_step);
   p.set_real("last_val_loss", evaluations_.last_val_loss);
+  p.set_real("last_val_accuracy", evaluations_.last_val_accuracy);
   p.set_integer("last_evaluation_step", evaluations_.last_step);
   p.set_integer("evaluations_without_improvement", evaluations_.without_improvement);
   stability_.save_to(p);
   p.set_quoted("corpus_fingerprint", fingerprint_text(dataset_.fingerprint));
   p.set_integer("train_tokens", dataset_.train.count);
   p.set_integer("val_tokens", dataset_.val.count);
+  p.set_quoted("parent", parent_);
+  p.set_quoted("command", command_);
   p.set_quoted("program", "zhgpt " ZHGPT_VERSION);
   p.set_quoted("backend", backend_.name());
   snapshot.vocab = dataset_.vocab.code_points();
   snapshot.history = history_;
-  append_tensors(snapshot, backend_, model_->table(), SectionKind::parameter, model_->params());
-  append_tensors(snapshot, backend_, model_->table(), SectionKind::adam_m, optimizer_->m());
-  append_tensors(snapshot, backend_, model_->table(), SectionKind::adam_v, optimizer_->v());
   return snapshot;
 }
 
@@ -325,6 +370,10 @@ void Trainer::restore(const Checkpoint& from) {
   evaluations_.last_val_loss = p.get_real("last_val_loss");
   evaluations_.last_step = p.get_integer("last_evaluation_step");
   evaluations_.without_improvement = p.get_integer("evaluations_without_improvement");
+  if (p.has("best_val_accuracy")) {  // unknown to older programs
+    evaluations_.best_val_accuracy = p.get_real("best_val_accuracy");
+    evaluations_.last_val_accuracy = p.get_real("last_val_accuracy");
+  }
   stability_.restore_from(p);
   history_ = from.history();
   run_id_ = from.run_id();

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "train/async_saver.h"
+#include "train/ranking.h"
 #include "train/run_directory.h"
 #include "zhgpt/error.h"
 #include "zhgpt/sampler.h"
@@ -16,6 +18,7 @@ namespace {
 
 constexpr std::int64_t kEvaluationBatches = 200;
 constexpr std::int64_t kSampleCharacters = 80;
+constexpr std::int64_t kFailedSavesEndTheRun = 3;
 // A GPU works through steps that wait in line; so many keep it busy, and few enough are in line when a run is
 // stopped.
 constexpr std::int64_t kMostStepsAhead = 8;
@@ -42,7 +45,14 @@ bool holds_best(const std::string& path, const EvaluationState& e) {
 }  // namespace
 
 TrainingRun::TrainingRun(Trainer& trainer, std::string directory, RunObserver& observer)
-    : trainer_(trainer), directory_(std::move(directory)), observer_(observer) {
+    : trainer_(trainer),
+      directory_(std::move(directory)),
+      observer_(observer),
+      policy_(parse_save_policy(trainer.config().train.save_policy)),
+      ranking_(std::make_unique<Ranking>(trainer.config().train.best_by, trainer.history())),
+      saver_(std::make_unique<AsyncSaver>(trainer, directory_)) {
+  if (policy_.best && !policy_.last && policy_.every == 0 && !trainer.has_validation())
+    throw ConfigError(tr(Msg::best_needs_validation, trainer.config().train.save_policy));
   write_text_file(directory_ + "/config.toml", trainer_.config().to_key_values().to_string());
   first_step_ = trainer_.steps_done();
   be_at(first_step_);
@@ -63,6 +73,7 @@ void TrainingRun::point_at_the_past(std::int64_t step) {
   const std::int64_t moved = set_aside_after(directory_, run, step);
   if (moved > 0) observer_.on_note(tr(Msg::went_back, step, moved, directory_));
   write_pointer(directory_, "latest", checkpoint_at(directory_, run, step));
+  if (!policy_.best) return write_pointer(directory_, "best", "");
   std::string best = checkpoint_at(directory_, run, e.best_step);
   if (!best.empty() && !holds_best(directory_ + "/" + best, e)) best.clear();
   write_pointer(directory_, "best", best);
@@ -70,6 +81,18 @@ void TrainingRun::point_at_the_past(std::int64_t step) {
 }
 
 TrainingRun::Outcome TrainingRun::run(const std::atomic<int>& signal) {
+  try {
+    return train(signal);
+  } catch (...) {
+    try {
+      look_at_save(true);
+    } catch (const std::exception&) {  // the first failure is the one to tell
+    }
+    throw;
+  }
+}
+
+TrainingRun::Outcome TrainingRun::train(const std::atomic<int>& signal) {
   const TrainConfig& config = trainer_.config().train;
   started_ = last_log_ = Clock::now();
   Outcome outcome = Outcome::finished;
@@ -89,19 +112,20 @@ TrainingRun::Outcome TrainingRun::run(const std::atomic<int>& signal) {
     const bool evaluate_now = config.eval_interval > 0 ? is_multiple(step, config.eval_interval) : epoch;
     const bool sample_now =
         config.sample_interval > 0 ? is_multiple(step, config.sample_interval) : evaluate_now;
-    const bool save_now = epoch || is_multiple(step, config.save_interval);
+    const bool save_now =
+        (policy_.last && epoch) || is_multiple(step, config.save_interval) || is_milestone(step);
     const bool pause = last || evaluate_now || sample_now || save_now;
-    if (!all_is_well(pause || step - last_seen_step_ >= kMostStepsAhead) || !pause) continue;
+    if (!all_is_well(pause || step - last_seen_step_ >= kMostStepsAhead)) continue;
+    look_at_save(false);
+    if (!pause) continue;
 
     const auto paused_from = Clock::now();
     if ((evaluate_now || last) && trainer_.has_validation()) evaluate(evaluate_now);
     if (sample_now) sample();
-    if (save_now || new_best_) save(epoch, true);
+    if (save_now || new_best_) save(true);
     paused_s_ += seconds(Clock::now() - paused_from);
   }
-  if (all_is_well(true) && last_saved_step_ != trainer_.steps_done() && !save(false, false)) {
-    throw DivergedError(tr(Msg::last_state_not_finite, trainer_.steps_done(), directory_));
-  }
+  if (all_is_well(true)) finish_saving();
   return outcome;
 }
 
@@ -155,24 +179,31 @@ void TrainingRun::log_metrics(const StepReport& r) {
 }
 
 void TrainingRun::evaluate(bool counts_for_patience) {
+  look_at_save(true);  // before anything is compared with a best that is being saved
   EvaluationState& e = trainer_.evaluations();
   EvaluationReport r{.step = trainer_.steps_done(), .epoch = trainer_.epochs_after(trainer_.steps_done())};
   r.train_loss = train_loss_;
-  r.val_loss = trainer_.evaluate(kEvaluationBatches);
-  r.is_best = r.val_loss < e.best_val_loss;
+  const EvaluationResult result = trainer_.evaluate(kEvaluationBatches);
+  r.val_loss = e.last_val_loss = result.loss;
+  r.val_accuracy = e.last_val_accuracy = result.accuracy;
+  r.is_best = ranking_->is_best(result, e);
   e.last_step = r.step;
-  e.last_val_loss = r.val_loss;
-  if (r.is_best) {
-    e.best_val_loss = r.val_loss;
-    e.best_step = r.step;
+  if (ranking_->is_better(result, e)) {
     e.without_improvement = 0;
-    new_best_ = true;
   } else if (counts_for_patience) {
     ++e.without_improvement;
   }
-  const std::string line = "{\"step\":" + to_text(r.step) + ",\"epoch\":" + to_text(r.epoch) +
-                           ",\"train_loss\":" + json_number(r.train_loss) +
-                           ",\"val_loss\":" + json_number(r.val_loss) + "}\n";
+  if (r.is_best) {
+    if (policy_.best) {
+      durable_best_ = e;
+      new_best_ = true;
+    }
+    e.best_val_loss = result.loss;
+    e.best_val_accuracy = result.accuracy;
+    e.best_step = r.step;
+  }
+  ranking_->add(r.step, result);
+  const std::string line = history_line(r);
   trainer_.history() += line;
   append("metrics.jsonl", line);
   observer_.on_evaluation(r);
@@ -193,28 +224,68 @@ void TrainingRun::sample() {
   observer_.on_sample(text);
 }
 
-// is_planned: the configuration says so, not the clock or the user: any run of it saves here. False when the
-// state is not finite, which is noted and not saved; the losses to come will tell.
-bool TrainingRun::save(bool is_epoch, bool is_planned) {
+bool TrainingRun::is_milestone(std::int64_t step) const {
+  return (policy_.every > 0 && trainer_.completes_epochs(step, policy_.every)) ||
+         is_multiple(step, trainer_.config().train.major_every);
+}
+
+// is_planned: the configuration says so, not the clock or the user: any run of it saves here.
+void TrainingRun::save(bool is_planned) {
+  look_at_save(true);
+  const TrainConfig& config = trainer_.config().train;
   const std::int64_t step = trainer_.steps_done();
-  const std::string name = is_epoch ? epoch_file_name(trainer_.epoch_after(step)) : step_file_name(step);
-  const std::string path = directory_ + "/" + name;
-  Snapshot snapshot = trainer_.snapshot();
-  snapshot.progress.set("planned_save", is_planned ? "true" : "false");
-  try {
-    save_checkpoint(path, snapshot, true);
-  } catch (const NotFiniteError& error) {
-    observer_.on_note(error.what());
+  const bool is_epoch =
+      trainer_.at_epoch_boundary() || (policy_.every > 0 && trainer_.completes_epochs(step, policy_.every));
+  saver_->begin({.name = is_epoch ? epoch_file_name(trainer_.epoch_after(step)) : step_file_name(step),
+                 .is_best = new_best_,
+                 .is_planned = is_planned,
+                 .keep = {.newest = config.keep_last,
+                          .ranking = ranking_->best_first(),
+                          .best = policy_.best ? config.keep_best : 0,
+                          .always = [this](std::int64_t saved) { return is_milestone(saved); }}});
+  new_best_ = false;
+}
+
+// Tells what became of the save under way, as soon as it is known.
+bool TrainingRun::look_at_save(bool wait) {
+  const auto outcome = saver_->finished(wait);
+  if (!outcome) return true;
+  const auto best_before = std::exchange(durable_best_, std::nullopt);
+  if (!outcome->note.empty()) observer_.on_note(outcome->note);
+  if (outcome->error.empty()) {
+    last_checkpoint_ = outcome->path;
+    last_saved_step_ = outcome->step;
+    failed_in_a_row_ = 0;
+    observer_.on_saved(last_checkpoint_);
+    return true;
+  }
+  if (best_before) {
+    EvaluationState& e = trainer_.evaluations();
+    e.best_val_loss = best_before->best_val_loss;
+    e.best_val_accuracy = best_before->best_val_accuracy;
+    e.best_step = best_before->best_step;
+  }
+  save_error_ = outcome->error;
+  if (!outcome->is_finite) {  // the losses to come will tell
+    observer_.on_note(save_error_);
     return false;
   }
-  last_checkpoint_ = path;
-  write_pointer(directory_, "latest", name);
-  if (new_best_) write_pointer(directory_, "best", name);
-  new_best_ = false;
-  last_saved_step_ = step;
-  observer_.on_saved(last_checkpoint_);
-  remove_old_checkpoints(directory_, trainer_.run_id(), trainer_.config().train.keep_last);
+  if (++failed_in_a_row_ == kFailedSavesEndTheRun) {
+    throw IoError(tr(Msg::saves_failed, failed_in_a_row_, trainer_.steps_done(), save_error_, directory_));
+  }
+  observer_.on_note(tr(Msg::save_failed, save_error_, failed_in_a_row_, kFailedSavesEndTheRun));
   return true;
+}
+
+// The last state becomes durable, unless it is.
+void TrainingRun::finish_saving() {
+  look_at_save(true);
+  if (last_saved_step_ == trainer_.steps_done()) return;
+  save(false);
+  const bool was_finite = look_at_save(true);
+  if (!was_finite) throw DivergedError(tr(Msg::last_state_not_finite, trainer_.steps_done(), directory_));
+  if (last_saved_step_ != trainer_.steps_done())
+    throw IoError(tr(Msg::last_save_failed, trainer_.steps_done(), save_error_, directory_));
 }
 
 void TrainingRun::append(const char* file, const std::string& text) {

@@ -25,6 +25,7 @@ Config unusual() {
     }
   }
   config.model.n_embd = 130;  // 5 heads
+  config.train.save_policy = "best+every:3";
   config.train.min_lr = 0.01;
   config.train.learning_rate = 0.1 + 0.2;  // 17 digits
   return config;
@@ -52,6 +53,21 @@ TEST(Config, UnknownMissingAndDuplicateKeys) {
   const std::size_t line = text.find("seed = ");
   const std::string without = text.substr(0, line) + text.substr(text.find('\n', line) + 1);
   EXPECT_THROW(Config::from_key_values(KeyValues::parse(without, "test")), ConfigError);
+}
+
+// S1-34, S1-35
+TEST(SavePolicies, AreMadeOfKnownParts) {
+  const SavePolicy standard = parse_save_policy(Config().train.save_policy);
+  EXPECT_TRUE(standard.best && standard.last && standard.every == 0);
+  const SavePolicy best_every = parse_save_policy("best+every:12");
+  EXPECT_TRUE(best_every.best && !best_every.last && best_every.every == 12);
+  EXPECT_EQ(parse_save_policy("every:0").every, 0);
+  EXPECT_TRUE(parse_save_policy("last").last);
+  for (const char* wrong : {"", "latest", "best+", "+last", "every", "every:", "every:-1", "every:x", "best last"}) {
+    Config config;
+    config.train.save_policy = wrong;
+    EXPECT_THROW(config.validate(), ConfigError) << wrong;
+  }
 }
 
 std::string error_of(std::string_view name, std::string_view value) {

@@ -61,7 +61,7 @@ TEST_F(Check, OverlapWithAnOutputIsRefused) {
 }
 
 TEST_F(Check, GradientsOfTheHeadComeTogether) {
-  HeadLoss op{real({3}), real({3, 2}), {}, real({3, 2}), real({7, 2}), ids({3}), 1};
+  HeadLoss op{real({3}), {}, real({3, 2}), {}, real({3, 2}), real({7, 2}), ids({3}), 1};
   EXPECT_EQ(refusal(op), "HeadLoss: dweight: got no tensor, expected one");
   std::swap(op.dinp, op.dweight);
   EXPECT_EQ(refusal(op), "HeadLoss: dinp: got no tensor, expected one");
@@ -69,7 +69,7 @@ TEST_F(Check, GradientsOfTheHeadComeTogether) {
 
 TEST_F(Check, TargetsBeyondTheVocabularyAreRefused) {
   const Tensor targets = bench_.ints({1, 7, 0}, {3});
-  EXPECT_EQ(refusal(HeadLoss{real({3}), {}, {}, real({3, 2}), real({7, 2}), targets, 1}),
+  EXPECT_EQ(refusal(HeadLoss{real({3}), {}, {}, {}, real({3, 2}), real({7, 2}), targets, 1}),
             "HeadLoss: targets[1]: got 7, expected below V = 7");
 }
 

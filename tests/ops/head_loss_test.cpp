@@ -22,8 +22,14 @@ TEST_P(Head, LossesAndGradients) {
     const double scale = 0.25;
     const Tensor losses = bench().unset_exact({N}), dinp = bench().unset({N, C}),
                  dweight = bench().exacts(before, {V, C});
-    bench().run(HeadLoss{losses, dinp, dweight, bench().reals(inp, {N, C}), bench().reals(weight, {V, C}),
-                         bench().ints(targets, {N}), scale});
+    bench().run(HeadLoss{losses,
+                         {},
+                         dinp,
+                         dweight,
+                         bench().reals(inp, {N, C}),
+                         bench().reals(weight, {V, C}),
+                         bench().ints(targets, {N}),
+                         scale});
     EXPECT_TRUE(close(bench().read(losses), reference::head_losses(inp, weight, targets, C, V), forward(4)));
 
     const Values<double> cotangent(static_cast<std::size_t>(N), scale);
@@ -60,12 +66,18 @@ TEST_P(Head, GroupsOfRowsAddUp) {
                t = bench().ints(targets, {N});
   const Tensor losses = bench().unset_exact({N}), dinp = bench().unset({N, C}),
                dweight = bench().filled_exact(0, {V, C});
-  bench().run(HeadLoss{losses, dinp, dweight, x, w, t, 1});
+  bench().run(HeadLoss{losses, {}, dinp, dweight, x, w, t, 1});
   const Tensor losses2 = bench().unset_exact({N}), dinp2 = bench().unset({N, C}),
                dweight2 = bench().filled_exact(0, {V, C});
   for (const auto& [begin, count] : {std::pair<Index, Index>{0, 37}, {37, N - 37}}) {
-    bench().run(HeadLoss{losses2.rows(begin, count), dinp2.rows(begin, count), dweight2, x.rows(begin, count),
-                         w, t.rows(begin, count), 1});
+    bench().run(HeadLoss{losses2.rows(begin, count),
+                         {},
+                         dinp2.rows(begin, count),
+                         dweight2,
+                         x.rows(begin, count),
+                         w,
+                         t.rows(begin, count),
+                         1});
   }
   EXPECT_TRUE(close(bench().read(losses), bench().read(losses2), forward(10)));
   EXPECT_TRUE(close(bench().read(dinp), bench().read(dinp2), backward()));
@@ -78,17 +90,95 @@ TEST_P(Head, EvaluationGivesTheSameLosses) {
                weight = bench().reals(random_reals(V * C, 2), {V, C});
   const Tensor targets = bench().ints(random_ids(N, 3, V), {N});
   const Tensor training = bench().unset_exact({N}), evaluation = bench().unset_exact({N});
-  bench().run(
-      HeadLoss{training, bench().unset({N, C}), bench().filled_exact(0, {V, C}), inp, weight, targets, 1});
-  bench().run(HeadLoss{evaluation, {}, {}, inp, weight, targets, 1});
+  bench().run(HeadLoss{
+      training, {}, bench().unset({N, C}), bench().filled_exact(0, {V, C}), inp, weight, targets, 1});
+  bench().run(HeadLoss{evaluation, {}, {}, {}, inp, weight, targets, 1});
   EXPECT_EQ(bench().bits(training), bench().bits(evaluation));
+}
+
+// One channel, whose input is 1: the weights are the logits, exact in every dtype. The largest V has more
+// than one chunk of vocabulary on the CPU, and rows that no block keeps on a GPU.
+TEST_P(Head, AHitIsTheFirstOfTheLargestLogits) {
+  for (const Index V : {Index{7}, Index{1030}, Index{250000}}) {
+    for (const Index first : {Index{0}, V / 2, V - 3}) {
+      const Index last = V - 1;
+      Values<double> weight(static_cast<std::size_t>(V), 1.0);
+      at(weight, first) = at(weight, first + 1) = at(weight, last) = 2;
+      const Index other = first == 0 ? 3 : 0;
+      Values<std::int32_t> targets;
+      for (Index target : {first, first + 1, last, other, Index{-1}, first})
+        targets.push_back(static_cast<std::int32_t>(target));
+      Values<double> inp(targets.size(), 1.0);
+      inp.back() = -1;  // what was largest is smallest now
+      const Index N = static_cast<Index>(targets.size());
+      const Tensor losses = bench().unset_exact({N}), hits = bench().ints({7, 7, 7, 7, 7, 7}, {N});
+      bench().run(HeadLoss{losses,
+                           hits,
+                           {},
+                           {},
+                           bench().reals(inp, {N, 1}),
+                           bench().reals(weight, {V, 1}),
+                           bench().ints(targets, {N}),
+                           1});
+      EXPECT_EQ(bench().read_ints(hits), (Values<std::int32_t>{1, 0, 0, 0, 0, 0})) << V << " " << first;
+    }
+  }
+}
+
+// Each row's channel of its own, so that it has the logits that the test wants: all small integers.
+TEST_P(Head, HitsBesideThoseOfAPlainSearch) {
+  const Index N = 70, V = 600;
+  const auto weight_ids = random_ids(V * N, 1, 40);
+  const Values<double> weight(weight_ids.begin(), weight_ids.end());
+  Values<double> inp(static_cast<std::size_t>(N * N));
+  auto targets = random_ids(N, 2, V);
+  Values<std::int32_t> expected;
+  for (Index n = 0; n < N; ++n) {
+    at(inp, n * N + n) = 1;
+    Index best = 0;
+    for (Index v = 1; v < V; ++v) {
+      if (at(weight, v * N + n) > at(weight, best * N + n)) best = v;
+    }
+    if (n % 3 == 0) at(targets, n) = static_cast<std::int32_t>(best);
+    expected.push_back(at(targets, n) == best);
+  }
+  const Tensor losses = bench().unset_exact({N}),
+               hits = bench().ints(Values<std::int32_t>(static_cast<std::size_t>(N), 7), {N});
+  bench().run(HeadLoss{losses,
+                       hits,
+                       {},
+                       {},
+                       bench().reals(inp, {N, N}),
+                       bench().reals(weight, {V, N}),
+                       bench().ints(targets, {N}),
+                       1});
+  EXPECT_EQ(bench().read_ints(hits), expected);
+}
+
+TEST_P(Head, NoHitWhereTheLossIsNotFinite) {
+  const Tensor losses = bench().unset_exact({2}), hits = bench().ints({7, 7}, {2});
+  bench().run(HeadLoss{losses,
+                       hits,
+                       {},
+                       {},
+                       bench().reals({kNaN, 1}, {2, 1}),
+                       bench().reals({1, 3, 2}, {3, 1}),
+                       bench().ints({1, 1}, {2}),
+                       1});
+  EXPECT_EQ(bench().read_ints(hits), (Values<std::int32_t>{0, 1}));
 }
 
 TEST_P(Head, NothingButPadding) {
   const Tensor losses = bench().unset_exact({3}), dinp = bench().unset({3, 2}),
                dweight = bench().filled_exact(7, {5, 2});
-  bench().run(HeadLoss{losses, dinp, dweight, bench().filled(1, {3, 2}), bench().filled(1, {5, 2}),
-                       bench().ints({-1, -1, -1}, {3}), 1});
+  bench().run(HeadLoss{losses,
+                       {},
+                       dinp,
+                       dweight,
+                       bench().filled(1, {3, 2}),
+                       bench().filled(1, {5, 2}),
+                       bench().ints({-1, -1, -1}, {3}),
+                       1});
   EXPECT_EQ(bench().read(losses), Values<double>(3, 0.0));
   EXPECT_EQ(bench().read(dinp), Values<double>(6, 0.0));
   EXPECT_EQ(bench().read(dweight), Values<double>(10, 7.0));
@@ -97,6 +187,7 @@ TEST_P(Head, NothingButPadding) {
 TEST_P(Head, AnInfiniteLogitShowsInTheLoss) {
   const Tensor losses = bench().unset_exact({2});
   bench().run(HeadLoss{losses,
+                       {},
                        {},
                        {},
                        bench().reals({kNaN, 1}, {2, 1}),

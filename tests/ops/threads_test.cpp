@@ -109,8 +109,14 @@ const std::vector<Operation>& operations() {
       {"HeadLoss",
        [](Workbench& w) {
          const Tensor losses = w.unset({N}), dinp = w.unset({N, C}), dweight = random_tensor(w, 1, {V, C});
-         w.run(HeadLoss{losses, dinp, dweight, random_tensor(w, 2, {N, C}), random_tensor(w, 3, {V, C}),
-                        w.ints(random_ids(N, 4, V), {N}), 0.1});
+         w.run(HeadLoss{losses,
+                        {},
+                        dinp,
+                        dweight,
+                        random_tensor(w, 2, {N, C}),
+                        random_tensor(w, 3, {V, C}),
+                        w.ints(random_ids(N, 4, V), {N}),
+                        0.1});
          return std::vector{losses, dinp, dweight};
        }},
       {"Optimizer",

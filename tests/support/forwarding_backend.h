@@ -27,7 +27,9 @@ class ForwardingBackend : public Backend {
   std::unique_ptr<Recording> record(std::function<void()> run) override {
     return cpu_->record(std::move(run));
   }
-  std::unique_ptr<Readback> make_readback(std::int64_t bytes) override { return cpu_->make_readback(bytes); }
+  std::unique_ptr<Readback> make_readback(std::int64_t bytes, const char* what) override {
+    return cpu_->make_readback(bytes, what);
+  }
   std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) override {
     return cpu_->make_feed(device, slot_bytes);
   }

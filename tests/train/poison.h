@@ -45,8 +45,8 @@ class Poisoner final : public ForwardingBackend {
   std::int64_t free_memory_bytes() const override {
     return manner_.text_stays_on_host ? 0 : ForwardingBackend::free_memory_bytes();
   }
-  std::unique_ptr<Readback> make_readback(std::int64_t bytes) override {
-    auto readback = ForwardingBackend::make_readback(bytes);
+  std::unique_ptr<Readback> make_readback(std::int64_t bytes, const char* what) override {
+    auto readback = ForwardingBackend::make_readback(bytes, what);
     if (!manner_.steps_are_seen_late) return readback;
     return std::make_unique<LateReadback>(std::move(readback));
   }

@@ -81,7 +81,7 @@ class Elsewhere {
 std::string saved_file(const std::string& path) {
   TrainerKit kit(config_of_seed(7), text(), 2);
   test::step_until(*kit, kSteps);
-  kit->evaluations().best_val_loss = kit->evaluate(3);  // a real number in the record
+  kit->evaluations().best_val_loss = kit->evaluate(3).loss;  // a real number in the record
   save_checkpoint(path, kit->snapshot());
   return test::contents(path);
 }
@@ -103,9 +103,9 @@ TEST(Determinism, LookingOnDoesNotMatter) {
   double last = 0;
   for (std::int64_t step = 1; step <= kSteps; ++step) {
     test::step_until(*watched, step);
-    const double loss = watched->evaluate(2);
+    const double loss = watched->evaluate(2).loss;
     EXPECT_NE(loss, last);  // it looks at the weights as they are now
-    EXPECT_EQ(watched->evaluate(2), loss);
+    EXPECT_EQ(watched->evaluate(2).loss, loss);
     last = loss;
     generator.start({}, 0);
     for (int i = 0; i < 20; ++i) generator.next({.seed = 3});

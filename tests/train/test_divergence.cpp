@@ -288,7 +288,8 @@ std::map<std::string, std::string> checkpoints(const std::string& directory) {
   std::map<std::string, std::string> all;
   for (const auto& entry : fs::directory_iterator(directory)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("step_")) all[name.substr(0, name.find(".bin"))] = test::contents(entry.path());
+    if (name.starts_with("step_") && name.find(".bin") != std::string::npos)
+      all[name.substr(0, name.find(".bin"))] = test::contents(entry.path());
   }
   return all;
 }
@@ -341,19 +342,28 @@ TEST_F(Poisoned, ALastStepThatSpoilsTheWeightsIsNotSaved) {
   EXPECT_EQ(open_run_checkpoint(file("run"), "last").step(), 30);
 }
 
+// The file's bytes but for what it says of its parent: a run that was resumed names what it came from.
+std::string bytes_but_parent(const std::string& path) {
+  Snapshot snapshot = snapshot_of(Checkpoint::open(path));
+  snapshot.progress.set_quoted("parent", "");
+  const test::TempDirectory copy;
+  save_checkpoint(copy.file("a.bin"), snapshot);
+  return test::contents(copy.file("a.bin"));
+}
+
 // S1-26, S1-50, T11: stopped before the trouble, in it, just after going back and later, a run takes the
 // course of one that was never stopped: the last file is the same in every byte, the windows of the detector
 // included.
 TEST_F(Poisoned, ResumedAcrossARollbackTheFilesAreTheSame) {
   const auto batches = [](std::int64_t b) { return b >= 23 && b < 28; };
   run(file("whole"), config_of(40), loss_of(batches));
-  const std::string whole = test::contents(file("whole/step_00000040.bin"));
+  const std::string whole = bytes_but_parent(file("whole/step_00000040.bin"));
   // 27 reports until the run goes back to 20: step 28 is the trouble. Then 21, 22 …
   for (const std::vector<std::int64_t>& stops :
        {std::vector<std::int64_t>{5}, {22}, {25}, {27}, {28}, {29}, {33}, {22, 3, 8}}) {
     const std::string name = "stopped" + std::to_string(stops.front()) + "-" + std::to_string(stops.size());
     run(file(name), config_of(40), loss_of(batches), stops);
-    EXPECT_EQ(test::contents(file(name + "/step_00000040.bin")) == whole, true) << name;
+    EXPECT_EQ(bytes_but_parent(file(name + "/step_00000040.bin")) == whole, true) << name;
   }
 }
 
@@ -388,9 +398,9 @@ TEST_F(Poisoned, ResumedBeforeASpikeTheDetectorSeesTheSame) {
   run(file("whole"), config, poison);
   ASSERT_EQ((*kit_)->stability().rollbacks(), 1);
   run(file("stopped"), config, poison, {170, 10});  // in the middle of the window, and just before
-  EXPECT_EQ(
-      test::contents(file("stopped/step_00000200.bin")) == test::contents(file("whole/step_00000200.bin")),
-      true);
+  EXPECT_EQ(bytes_but_parent(file("stopped/step_00000200.bin")) ==
+                bytes_but_parent(file("whole/step_00000200.bin")),
+            true);
 }
 
 }  // namespace

@@ -42,10 +42,10 @@ TEST(Learning, OnePoemIsLearntByHeart) {
   config.train.learning_rate = 1e-2;
   TrainerKit kit(config, std::move(dataset), 1);
   const double uniform = std::log(static_cast<double>(config.model.vocab_size));
-  EXPECT_NEAR(kit->evaluate(0), uniform, 0.1);  // before anything is learnt
+  EXPECT_NEAR(kit->evaluate(0).loss, uniform, 0.1);  // before anything is learnt
   test::step_until(*kit, 250);
   EXPECT_LT(kit->state().loss, 0.05f);
-  EXPECT_LT(kit->evaluate(0), 0.05);
+  EXPECT_LT(kit->evaluate(0).loss, 0.05);
 
   Generator generator(kit->model());
   generator.start({}, 0);
@@ -126,7 +126,7 @@ TEST_F(Evaluation, NothingToPredict) {
 TEST(EvaluationOfATrainer, WithoutValidationTextThereIsNoNumber) {
   TrainerKit kit(test::small_config(), test::made_up_dataset(200, 0, 24));
   EXPECT_FALSE(kit->has_validation());
-  EXPECT_TRUE(std::isnan(kit->evaluate(10)));
+  EXPECT_TRUE(std::isnan(kit->evaluate(10).loss));
 }
 
 TEST(TrainerMaking, ATextShorterThanOneWindowIsRefused) {
