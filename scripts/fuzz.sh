@@ -19,7 +19,7 @@ build() { # NAME FLAGS...
   shift
   ${CLANGXX:-clang++} -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all "$@" \
     -DZHGPT_FUZZ_FORMAT="\"$target\"" -Iinclude -Isrc -Itests "$source" tests/fuzz/libfuzzer.cpp \
-    src/base/key_values.cpp src/base/messages.cpp src/base/tensor.cpp src/io/*.cpp \
+    src/base/fingerprint.cpp src/base/key_values.cpp src/base/messages.cpp src/base/tensor.cpp src/io/*.cpp \
     src/text/decoder.cpp src/text/encoding.cpp src/text/tokenizer.cpp src/text/utf8.cpp \
     -lxxhash -luchardet -o "$out/$name"
 }

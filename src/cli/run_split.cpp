@@ -56,7 +56,8 @@ void print_table(std::span<const float> logits, const Vocabulary& vocab) {
   double sum = 0;
   for (std::int32_t id : ids) sum += std::exp(logit(id) - logit(ids.front()));
   for (std::int32_t id : std::span(ids).first(static_cast<std::size_t>(shown))) {
-    const std::string text = id == kEndOfTextId ? tr(Msg::run_split_end) : vocab.text(id);
+    std::string text = id == kEndOfTextId ? tr(Msg::run_split_end) : vocab.text(id);
+    if (text == "\n") text = "↵";  // a line break would break the table
     std::cout << text << padding(text, 8) << fixed(std::exp(logit(id) - logit(ids.front())) / sum, 4) << "\n";
   }
 }

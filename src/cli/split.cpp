@@ -80,21 +80,26 @@ int split(const SplitArguments& arguments) {
     if (!arguments.overwrite && fs::exists(path)) throw IoError(tr(Msg::io_exists, path));
   }
 
+  std::vector<Checkpoint> saved;
+  for (Part part : parts) {
+    saved.push_back(save_part(split_model_path(base, name, part, at), whole, part, at, !arguments.no_metadata,
+                              arguments.overwrite));
+  }
+
   print_row(tr(Msg::split_column_part), tr(Msg::split_column_layers), tr(Msg::split_column_parameters), "MB",
             tr(Msg::split_column_file));
   Size total;
   std::int64_t file_bytes = 0;
-  for (Part part : parts) {
-    const std::string path = split_model_path(base, name, part, at);
-    const Checkpoint saved = save_part(path, whole, part, at, !arguments.no_metadata, arguments.overwrite);
-    const LayerRange layers = part_of(saved)->layers;
-    const Size size = size_of(saved);
-    print_row(part_name(part), std::to_string(layers.begin) + "-" + std::to_string(layers.end - 1),
+  for (const Checkpoint& part : saved) {
+    const PartInfo info = part_of(part).value();
+    const Size size = size_of(part);
+    print_row(part_name(info.part),
+              std::to_string(info.layers.begin) + "-" + std::to_string(info.layers.end - 1),
               std::to_string(size.parameters), in_mb(size.bytes),
-              path + " (" + in_mb(saved.file_bytes()) + " MB)");
+              part.path() + " (" + in_mb(part.file_bytes()) + " MB)");
     total.parameters += size.parameters;
     total.bytes += size.bytes;
-    file_bytes += saved.file_bytes();
+    file_bytes += part.file_bytes();
   }
   std::cout << tr(Msg::split_files, parts.size(), in_mb(file_bytes)) << "\n";
   if (parts.size() < std::size(kParts)) return 0;

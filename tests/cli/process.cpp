@@ -50,7 +50,7 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
 }  // namespace
 
 Process::Process(const Invocation& invocation) {
-  std::vector<std::string> arguments = {ZHGPT_PROGRAM};
+  std::vector<std::string> arguments = {invocation.program};
   arguments.insert(arguments.end(), invocation.arguments.begin(), invocation.arguments.end());
   std::map<std::string, std::string> variables = {
       {"LC_ALL", "C.UTF-8"}, {"PATH", "/usr/bin:/bin"}, {"CUDA_VISIBLE_DEVICES", ""}};

@@ -19,6 +19,7 @@ struct Invocation {
   std::map<std::string, std::string> environment =
       {};  // on top of LC_ALL=C.UTF-8, a PATH and no GPU; nothing is inherited
   std::string directory = ".";
+  std::string program = ZHGPT_PROGRAM;
   std::string stdin_text = {};
   bool stdin_is_open_pipe = false;  // never a byte and never an end, until the Process is gone
   bool stdout_is_closed_pipe = false;

@@ -13,6 +13,7 @@ constexpr std::int64_t kSteps = 1500;  // long enough that a signal after the fi
 
 class Signals : public Journey, public testing::WithParamInterface<int> {};
 
+// T17
 TEST_P(Signals, SaveAndGoOnToTheStateOfAnUninterruptedRun) {
   Process process(training(run(), kSteps));
   ASSERT_TRUE(process.wait_for_file(run("metrics.jsonl"))) << process.wait().err;
@@ -33,6 +34,7 @@ TEST_P(Signals, SaveAndGoOnToTheStateOfAnUninterruptedRun) {
 
 INSTANTIATE_TEST_SUITE_P(Each, Signals, testing::Values(SIGINT, SIGTERM, SIGHUP));
 
+// T17
 TEST_F(Journey, ASecondSignalEndsAtOnce) {
   Process process(training(run(), 1000000, {"--save-interval=50"}));
   ASSERT_TRUE(process.wait_for_file(run("latest")));
@@ -71,6 +73,7 @@ TEST_F(Journey, KillLosesNothingThatWasSaved) {
   EXPECT_EQ(inspect(run())["state_hash"], inspect(file("whole"))["state_hash"]);
 }
 
+// T18
 TEST_F(Journey, OneDirectoryHasOneTrainer) {
   Process process(training(run(), 1000000));
   ASSERT_TRUE(process.wait_for_file(run("metrics.jsonl")));

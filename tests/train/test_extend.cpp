@@ -38,11 +38,10 @@ class Extend : public ::testing::TestWithParam<std::int64_t> {
   // (V) of the last of a few characters.
   static std::vector<float> logits(const Checkpoint& from) {
     const auto backend = make_backend("cpu", 1);
-    const auto owner = make_inference_model(*backend, from, 1);
-    Gpt& model = *owner;
+    const auto model = make_inference_model(*backend, from, 1);
     const std::vector<std::int32_t> ids = {1, 5, 2, 23, 7};
-    backend->upload(model.inputs(1, 5).data, ids.data(), 5 * 4);
-    const Tensor last = model.last_logits(1, 5);
+    backend->upload(model->inputs(1, 5).data, ids.data(), 5 * 4);
+    const Tensor last = model->last_logits(1, 5);
     std::vector<float> out(static_cast<std::size_t>(last.numel()));
     backend->download(out.data(), last.data, last.bytes());
     return out;

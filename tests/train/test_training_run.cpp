@@ -124,6 +124,7 @@ TEST_F(Run, GoingBackSaysWhenTheBestUntilThenIsGone) {
   EXPECT_THROW(open_run_checkpoint(directory_.path(), "best"), CheckpointError);
 }
 
+// S1-50: early stopping. The weights of the best evaluation are what `best` points at; the trainer ends with its last.
 TEST_F(Run, PatienceCountsEvaluationsAlsoAcrossAResume) {
   config_.train.patience = 3;
   make();
