@@ -95,7 +95,7 @@ void Stability::count_rollback(std::int64_t rollbacks) {
 
 void Stability::save_to(KeyValues& progress) const {
   std::string skips;
-  for (const std::int64_t step : recent_skips_) skips += (skips.empty() ? "" : " ") + to_text(step);
+  for (const std::int64_t step : recent_skips_) skips.append(skips.empty() ? "" : " ").append(to_text(step));
   progress.set_integer("rollbacks", rollbacks_);
   progress.set_quoted("recent_skips", skips);
   progress.set_quoted("loss_window", losses_.to_text());

@@ -77,7 +77,7 @@ TEST_P(Golden, Version1IsWrittenToTheSameBytes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, Golden, ::testing::ValuesIn(kFormats),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& test) { return std::string(test.param); });
 
 }  // namespace
 }  // namespace zhgpt::test
