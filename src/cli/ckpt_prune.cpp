@@ -6,6 +6,7 @@
 
 #include "cli/ckpt.h"
 #include "cli/options.h"
+#include "train/summary.h"
 #include "zhgpt/atomic_file.h"
 #include "zhgpt/error.h"
 
@@ -20,16 +21,11 @@ struct PruneArguments {
   bool dry_run = false;
 };
 
-constexpr std::int64_t kLargestSidecar = 1 << 20;
-
-// NAME.json beside NAME.bin when it is the summary that was written with it; a checkpoint in JSON is none.
-std::optional<std::string> sidecar_of(const fs::path& checkpoint) {
-  if (checkpoint.extension() != ".bin") return std::nullopt;
-  const std::string path = fs::path(checkpoint).replace_extension(".json");
-  if (!fs::exists(path) || fs::file_size(path) > kLargestSidecar) return std::nullopt;
-  const Json summary = Json::parse(read_text_file(path, kLargestSidecar), nullptr, false);
-  const bool is_summary = summary.is_object() && summary.value("format", Json()) == "zhgpt-summary";
-  return is_summary ? std::optional(path) : std::nullopt;
+// The summary that was written with a checkpoint, NAME.bin or, set aside, NAME.bin.old; a checkpoint in JSON is none.
+std::optional<std::string> summary_of(const std::string& checkpoint) {
+  const std::string aside = checkpoint.ends_with(".old") ? ".old" : "";
+  const std::string path = summary_path(checkpoint.substr(0, checkpoint.size() - aside.size())) + aside;
+  return is_summary(path) ? std::optional(path) : std::nullopt;
 }
 
 int prune(const PruneArguments& arguments) {
@@ -49,7 +45,7 @@ int prune(const PruneArguments& arguments) {
   };
   for (const std::size_t i : gone) {
     const std::string path = arguments.directory + "/" + entries[i].name;
-    if (const auto sidecar = sidecar_of(path)) remove(*sidecar);
+    if (const auto summary = summary_of(path)) remove(*summary);
     remove(path);
   }
   for (const CheckpointEntry& e : entries) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <regex>
 
+#include "base/fingerprint.h"
 #include "model/precision.h"
 #include "zhgpt/config.h"
 #include "zhgpt/error.h"
@@ -134,6 +135,7 @@ Converted convert(const Checkpoint& checkpoint, const ConvertOptions& options) {
     std::erase_if(snapshot.tensors,
                   [](const TensorSource& t) { return t.info.kind != SectionKind::parameter; });
     snapshot.progress.set("inference_only", "true");
+    snapshot.progress.set_quoted("parent", fingerprint_text(checkpoint.state_hash()));
     snapshot.history.clear();
   }
   if (!options.include.empty() || !options.exclude.empty() || !options.rename.empty() || options.partial) {

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/fingerprint.h"
 #include "io/contents.h"
 #include "io/format.h"
 #include "io/posix_file.h"
 #include "zhgpt/atomic_file.h"
+#include "zhgpt/convert.h"
 #include "zhgpt/error.h"
 #include "zhgpt/formats.h"
 #include "zhgpt/messages.h"
@@ -59,17 +59,6 @@ std::size_t find_slot(std::span<const std::byte> program) {
   return static_cast<std::size_t>(found.begin() - program.begin());
 }
 
-// What sampling needs of a model.
-Snapshot inference_only(const Checkpoint& model) {
-  Snapshot snapshot = snapshot_of(model);
-  std::erase_if(snapshot.tensors,
-                [](const TensorSource& t) { return t.info.kind != SectionKind::parameter; });
-  snapshot.history.clear();
-  snapshot.progress.set_quoted("parent", fingerprint_text(model.state_hash()));
-  snapshot.progress.set("inference_only", "true");
-  return snapshot;
-}
-
 }  // namespace
 
 std::optional<Checkpoint> packed_model() {
@@ -86,7 +75,7 @@ std::optional<Checkpoint> packed_model() {
 }
 
 void pack_program(const std::string& to, const Checkpoint& model, std::int64_t max_bytes, bool overwrite) {
-  const Snapshot snapshot = inference_only(model);
+  const Snapshot snapshot = convert(model, {.inference_only = true}).snapshot;
   std::span<const std::byte> program = map_self();
   Slot own = read_slot();
   if (own.model_bytes > 0) program = program.first(static_cast<std::size_t>(own.model_offset));

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <vector>
 
-#include "base/fingerprint.h"
 #include "train/run_directory.h"
 #include "zhgpt/atomic_file.h"
 #include "zhgpt/convert.h"
@@ -44,12 +43,6 @@ std::string names_in(const std::string& versions) {
   return text.empty() ? tr(Msg::version_none) : text;
 }
 
-Snapshot deployed_snapshot(const Checkpoint& from) {
-  Snapshot snapshot = convert(from, {.inference_only = true}).snapshot;
-  snapshot.progress.set_quoted("parent", fingerprint_text(from.state_hash()));
-  return snapshot;
-}
-
 }  // namespace
 
 std::string version_name_of_now() {
@@ -69,12 +62,13 @@ std::string save_version(const std::string& directory, const Checkpoint& from, c
   prepare_directory(folder);
   const DirectoryLock lock(folder);
   if (fs::exists(path) && !force) throw ConfigError(tr(Msg::version_exists, path));
-  const Snapshot snapshot = kind == VersionKind::whole ? snapshot_of(from) : deployed_snapshot(from);
+  const bool is_whole = kind == VersionKind::whole;
+  const Snapshot snapshot = is_whole ? snapshot_of(from) : convert(from, {.inference_only = true}).snapshot;
   save_checkpoint(path, snapshot, force);
   if (Checkpoint::open(path).state_hash() != state_hash(snapshot)) {
     throw CheckpointError(tr(Msg::version_not_the_same, path, from.path()));
   }
-  if (kind == VersionKind::whole) write_pointer(folder, kLatest, name + ".bin");
+  if (is_whole) write_pointer(folder, kLatest, name + ".bin");
   return path;
 }
 

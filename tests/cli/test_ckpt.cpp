@@ -124,7 +124,6 @@ TEST_F(Ckpt, DiffSaysWhatChangedAndExitsSo) {
 
 TEST_F(Ckpt, PruneRemovesOldCheckpointsAndTheirSummaries) {
   fs::copy_file(run("step_00000010.bin"), run("mine.bin"));
-  write_file(run("step_00000010.json"), "{\"format\": \"zhgpt-summary\"}");
   write_file(run("step_00000020.json"), "{\"format\": \"other\"}");
   const auto before = contents(run());
   const ProcessResult dry = call({"ckpt", "prune", run(), "--keep-last", "1", "--dry-run"});
@@ -138,6 +137,14 @@ TEST_F(Ckpt, PruneRemovesOldCheckpointsAndTheirSummaries) {
             (std::vector<std::string>{"step_00000010.bin", "step_00000010.json", "step_00000020.bin"}));
   EXPECT_TRUE(holds(done.out, "3 file(s) removed")) << done.out;
   EXPECT_EQ(call({"resume", run(), "--max-iters", "40"}).exit_code, 0);
+}
+
+TEST_F(Ckpt, PruneRemovesWhatWasSetAsideWithItsSummary) {
+  for (const char* name : {"step_00000010.bin", "step_00000010.json"}) fs::rename(run(name), run(name) + ".old");
+  const auto before = contents(run());
+  EXPECT_EQ(call({"ckpt", "prune", run()}).exit_code, 0);
+  EXPECT_EQ(changes(before, run()),
+            (std::vector<std::string>{"step_00000010.bin.old", "step_00000010.json.old"}));
 }
 
 // S4-33: what best names stays, though it is old and without a loss
