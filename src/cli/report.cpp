@@ -28,7 +28,7 @@ constexpr std::int64_t kFrequent = 30;
 struct ReportArguments {
   std::string directory;
   std::string out;
-  std::int64_t num_samples = 20;
+  std::int64_t num_samples = 40;
   std::string device = "auto";
   std::int64_t threads = 0;
 };
