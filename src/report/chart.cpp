@@ -142,7 +142,7 @@ std::vector<double> axis_ticks(double lowest, double highest) {
     if (step < rough) step = factor * power;
   }
   std::vector<double> ticks;
-  for (double n = std::ceil(lowest / step); n * step <= highest; ++n) ticks.push_back(n * step);
+  for (double n = std::ceil(lowest / step); n * step <= highest; ++n) ticks.push_back(n * step + 0.0);  // no -0
   return ticks;
 }
 

@@ -227,9 +227,12 @@ std::string measures(const ReportData& data) {
   if (!data.model) return paragraph("soft", tr(Msg::nothing_written));
   const TextMeasures& m = *data.model;
   std::string html = copying(data);
+  // The more text, the fewer different pieces: only equal amounts can be compared.
+  const bool is_as_much = data.people && data.people->characters * 10 >= m.characters * 9;
   for (std::size_t i = 0; i < m.distinct.size(); ++i) {
-    html += both(data, tr(Msg::measure_distinct, i + 1), tr(Msg::measure_distinct_why, i + 1),
-                 [i](const TextMeasures& t) { return share(t.distinct[i]); });
+    html += measure(tr(Msg::measure_distinct, i + 1), share(m.distinct[i]),
+                    is_as_much ? std::optional(share(data.people->distinct[i])) : std::nullopt,
+                    tr(Msg::measure_distinct_why, i + 1));
   }
   html += both(data, tr(Msg::measure_loops),
                m.loop.empty() ? tr(Msg::measure_loops_why) : tr(Msg::measure_loops_example, excerpt(m.loop)),
@@ -237,7 +240,10 @@ std::string measures(const ReportData& data) {
   html += both(data, tr(Msg::measure_marks), tr(Msg::measure_marks_why, m.marks.unpaired, m.marks.marks),
                [](const TextMeasures& t) { return share(unpaired_share(t.marks)); });
   const Msg basis = data.people_are_validation ? Msg::basis_val : Msg::basis_train;
-  return paragraph("soft texts", tr(Msg::measure_basis, m.texts, data.longest_text, m.characters, tr(basis))) + html;
+  const std::int64_t of_people = data.people ? data.people->characters : 0;
+  return paragraph("soft texts",
+                   tr(Msg::measure_basis, m.texts, data.longest_text, m.characters, of_people, tr(basis))) +
+         html;
 }
 
 bool is_verse(const TextMeasures& m) { return m.verse.line_share(5) + m.verse.line_share(7) >= kIsVerse; }

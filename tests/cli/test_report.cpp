@@ -126,7 +126,7 @@ TEST_F(Report, EvalWithoutATextTakesTheRunsOwn) {
 TEST_F(Report, TheHardestDocumentIsTheOneThatWasMadeHard) {
   train();
   std::string records;
-  for (const char* text : {"天地玄黄，宇宙洪荒。", "龘龘龘龘龘龘龘龘龘龘", "日月盈昃，辰宿列张。"})
+  for (const char* text : {"，。，。，。，。，。", "辰宿列张辰宿列张辰宿", "日月，盈昃。辰宿，列。"})
     records += Json{{"text", text}}.dump() + "\n";
   write_file(file("text.jsonl"), records);
   const ProcessResult result = call({"eval", run(), file("text.jsonl"), "--json", "--worst=9"});
@@ -141,8 +141,10 @@ TEST_F(Report, TheHardestDocumentIsTheOneThatWasMadeHard) {
   }
   EXPECT_EQ(characters, json["characters"]);
   EXPECT_NEAR(bits / static_cast<double>(characters), json["bits_per_character"]["model"], 1e-9);
+  // After 30 steps the model knows which characters are frequent, and no more.
   EXPECT_EQ(json["worst"][0]["characters"], 11) << "ten, and the end";
-  EXPECT_TRUE(holds(json["worst"][0]["begins"], "�����")) << json["worst"].dump();  // 龘 is unknown to the model
+  EXPECT_EQ(json["worst"][0]["begins"], "辰宿列张辰宿列张辰宿") << json["worst"].dump();
+  EXPECT_EQ(json["worst"][2]["begins"], "，。，。，。，。，。") << json["worst"].dump();
 }
 
 // How much of 10 texts of 60 characters the corpus holds word for word.

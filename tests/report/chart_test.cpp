@@ -48,6 +48,7 @@ TEST(RunningMean, ByHand) {
 TEST(AxisTicks, AreRoundAndWithin) {
   EXPECT_EQ(axis_ticks(0, 6), (std::vector<double>{0, 1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(axis_ticks(-0.5, 11), (std::vector<double>{0, 2, 4, 6, 8, 10}));
+  EXPECT_FALSE(std::signbit(axis_ticks(-0.5, 11)[0]));
   EXPECT_EQ(axis_ticks(130, 2600), (std::vector<double>{500, 1000, 1500, 2000, 2500}));
   for (double lowest = -3; lowest < 3; lowest += 0.37) {
     for (double width = 1e-6; width < 1e9; width *= 1.7) {
