@@ -144,6 +144,7 @@ TEST_F(Report, TheHardestDocumentIsTheOneThatWasMadeHard) {
   // After 30 steps the model knows which characters are frequent, and no more.
   EXPECT_EQ(json["worst"][0]["characters"], 11) << "ten, and the end";
   EXPECT_EQ(json["worst"][0]["begins"], "辰宿列张辰宿列张辰宿") << json["worst"].dump();
+  EXPECT_EQ(json["worst"][2]["characters"], 10) << "the very first is not predicted";
   EXPECT_EQ(json["worst"][2]["begins"], "，。，。，。，。，。") << json["worst"].dump();
 }
 

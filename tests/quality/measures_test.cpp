@@ -140,7 +140,7 @@ TEST(Loops, AreNoEmphasisNoRefrainAndNoTwoLinesAlike) {
   EXPECT_EQ(loops(U"哈哈哈哈哈哈哈哈，"), Loops{});          // eight: one short of nine
   EXPECT_EQ(loops(U"我爱你我爱你我爱你我"), Loops{});        // 10 characters: 7 are repeated
   EXPECT_EQ(loops(U"床前明月光，床前明月光，"), Loops{});    // twice only
-  EXPECT_EQ(loops(U"春眠不觉晓，处处闻啼鸟。"), Loops{});
+  EXPECT_EQ(loops(U"春眠不觉晓，处处闻啼鸟。春眠不觉晓，处处闻啼鸟。"), Loops{});  // a long piece, but twice only
   EXPECT_EQ(loops(U""), Loops{});
 }
 
