@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(1024)
   int ahead = 0;  // logits of this thread that come before the target's
   const auto look = [&](float logit, int column) {
     if constexpr (kRow == Row::measured) {
-      if (logit > at_target || (logit == at_target && column < target)) ahead += 1;
+      ahead += column < target ? logit >= at_target : logit > at_target;
     }
   };
   if (counts) {
