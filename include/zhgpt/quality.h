@@ -1,4 +1,5 @@
-// What written text is like, by measures that a reader can check by hand: copied, repetitive, balanced, verse.
+// What written text is like, by measures that a reader can check by hand: copied, repetitive, balanced,
+// verse.
 //
 // Pure functions: no randomness, no locale, no file. A text is one document, in characters or in ids. Sources
 // and limits of each measure: docs/quality.md.
@@ -48,13 +49,13 @@ struct PairedMarks {
 // `is_cut`: the text was stopped, not finished: what is still open at its end is no fault.
 PairedMarks count_paired_marks(std::u32string_view text, bool is_cut);
 
-// The rhyme of a character in the Chinese New Rhymes, 1 to 14, by its first reading in modern Mandarin, without
-// its tone; 0 where none is known: outside U+4E00 to U+9FFF, or without a reading in Unihan.
+// The rhyme of a character in the Chinese New Rhymes, 1 to 14, by its first reading in modern Mandarin,
+// without its tone; 0 where none is known: outside U+4E00 to U+9FFF, or without a reading in Unihan.
 int rhyme_of(char32_t character);
 
 // Lines as verse has them, and how they end. A line is a run of Han characters; a sentence ends with the Han
-// character before 。！ or ？ (closing marks may stand between), and a pair are two that follow each other in a
-// text. Pairs of whose ends one has no known rhyme are left out.
+// character before 。！ or ？ (closing marks may stand between), and a pair are two that follow each other in
+// a text. Pairs of whose ends one has no known rhyme are left out.
 struct Verse {
   std::map<std::int64_t, std::int64_t> lines;  // how many lines of so many characters
   std::int64_t pairs = 0, rhymed = 0;

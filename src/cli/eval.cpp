@@ -1,5 +1,5 @@
-// zhgpt eval DIR|FILE [CORPUS...]: how well a model predicts a text, beside simpler predictors of the same text,
-// and which documents it finds hardest.
+// zhgpt eval DIR|FILE [CORPUS...]: how well a model predicts a text, beside simpler predictors of the same
+// text, and which documents it finds hardest.
 #include <algorithm>
 #include <cmath>
 #include <iostream>
@@ -56,7 +56,8 @@ std::vector<Document> documents_of(const TokenArray& tokens) {
 }
 
 Text text_of_run(std::optional<Dataset>& run, const EvalArguments& arguments, const Checkpoint& checkpoint) {
-  if (!run || run->val.count < 2) throw DataError(tr(Msg::no_validation_here, checkpoint.path(), arguments.from_path));
+  if (!run || run->val.count < 2)
+    throw DataError(tr(Msg::no_validation_here, checkpoint.path(), arguments.from_path));
   const std::int64_t documents = std::ssize(documents_of(run->val));
   return {std::move(run->val), documents, run->report.unknown_val};
 }
@@ -71,7 +72,8 @@ Text text_of(const EvalArguments& arguments, const LoadedModel& loaded) {
 // The hardest first; of equal ones the earlier.
 std::vector<Document> hardest(std::vector<Document> documents, std::int64_t count) {
   std::erase_if(documents, [](const Document& d) { return d.predicted == 0; });
-  std::ranges::stable_sort(documents, [](const Document& a, const Document& b) { return a.bits() > b.bits(); });
+  std::ranges::stable_sort(documents,
+                           [](const Document& a, const Document& b) { return a.bits() > b.bits(); });
   documents.resize(std::min(documents.size(), static_cast<std::size_t>(count)));
   return documents;
 }
@@ -89,16 +91,17 @@ int eval(const EvalArguments& arguments) {
   if (arguments.from_path.empty()) throw ConfigError(tr(Msg::no_run_given, "eval"));
   LoadedModel loaded(arguments.from_path, arguments.which, arguments.device, arguments.threads, kBatch);
   std::optional<Dataset> run = dataset_beside(loaded.checkpoint);
-  const Text text = arguments.corpus.empty() ? text_of_run(run, arguments, loaded.checkpoint) : text_of(arguments, loaded);
+  const Text text =
+      arguments.corpus.empty() ? text_of_run(run, arguments, loaded.checkpoint) : text_of(arguments, loaded);
 
   std::vector<Document> documents = documents_of(text.tokens);
   auto document = documents.begin();
-  const EvaluationResult result =
-      evaluate_tokens(*loaded.model, kBatch, text.tokens, 0, [&](std::int64_t index, double loss, std::int32_t) {
-        while (index >= document->end) ++document;
-        document->nats += loss;
-        ++document->predicted;
-      });
+  const EvaluationResult result = evaluate_tokens(*loaded.model, kBatch, text.tokens, 0,
+                                                  [&](std::int64_t index, double loss, std::int32_t) {
+                                                    while (index >= document->end) ++document;
+                                                    document->nats += loss;
+                                                    ++document->predicted;
+                                                  });
   documents = hardest(std::move(documents), arguments.worst);
 
   const TokenArray known = run ? std::move(run->train) : TokenArray{};
@@ -109,12 +112,10 @@ int eval(const EvalArguments& arguments) {
     std::string name;
     double nats;
   };
-  const std::vector<Row> rows{{"model", tr(Msg::row_model), result.loss},
-                              {"uniform", tr(Msg::row_uniform), b.uniform},
-                              {"unigram", tr(Msg::row_unigram), b.unigram},
-                              {"bigram", tr(Msg::row_bigram), b.bigram},
-                              {"five_gram", tr(Msg::row_five_gram), five_gram},
-                              {"xz", "xz", b.xz}};
+  const std::vector<Row> rows{
+      {"model", tr(Msg::row_model), result.loss},       {"uniform", tr(Msg::row_uniform), b.uniform},
+      {"unigram", tr(Msg::row_unigram), b.unigram},     {"bigram", tr(Msg::row_bigram), b.bigram},
+      {"five_gram", tr(Msg::row_five_gram), five_gram}, {"xz", "xz", b.xz}};
 
   if (arguments.json) {
     Json out;
@@ -138,19 +139,24 @@ int eval(const EvalArguments& arguments) {
     std::cout << out.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
     return 0;
   }
-  std::cerr << tr(Msg::evaluated_text, result.tokens, text.documents, text.unknown, loaded.checkpoint.path()) << "\n"
-            << (known.count > 0 ? tr(Msg::baselines_read, known.count) : tr(Msg::baselines_read_nothing)) << "\n";
+  std::cerr << tr(Msg::evaluated_text, result.tokens, text.documents, text.unknown, loaded.checkpoint.path())
+            << "\n"
+            << (known.count > 0 ? tr(Msg::baselines_read, known.count) : tr(Msg::baselines_read_nothing))
+            << "\n";
   std::vector<std::vector<std::string>> cells{
       {"", tr(Msg::column_loss), tr(Msg::column_perplexity), tr(Msg::column_bits)}};
   for (const Row& row : rows) {
-    cells.push_back({row.name, fixed(row.nats, 4), fixed(std::exp(row.nats), 2), fixed(row.nats / std::numbers::ln2, 4)});
+    cells.push_back(
+        {row.name, fixed(row.nats, 4), fixed(std::exp(row.nats), 2), fixed(row.nats / std::numbers::ln2, 4)});
   }
-  std::cout << table(cells, "lrrr") << tr(Msg::accuracies, fixed(100 * result.accuracy, 2), fixed(100 * result.accuracy_5, 2))
+  std::cout << table(cells, "lrrr")
+            << tr(Msg::accuracies, fixed(100 * result.accuracy, 2), fixed(100 * result.accuracy_5, 2))
             << "\n";
   if (documents.empty()) return 0;
   cells = {{tr(Msg::column_bits), tr(Msg::column_characters), tr(Msg::column_begins)}};
   for (const Document& d : documents) {
-    cells.push_back({fixed(d.bits(), 4), std::to_string(d.predicted), beginning(d, text.tokens, loaded.vocab)});
+    cells.push_back(
+        {fixed(d.bits(), 4), std::to_string(d.predicted), beginning(d, text.tokens, loaded.vocab)});
   }
   std::cout << "\n" << tr(Msg::worst_heading) << "\n" << table(cells, "rrl");
   return 0;
@@ -164,7 +170,10 @@ void add_eval(CLI::App& app, Action& action) {
   const std::string general = tr(Msg::group_general);
   verb->add_option("DIR|FILE", a->from_path, tr(Msg::help_run_argument))->type_name("");
   verb->add_option("CORPUS", a->corpus, tr(Msg::help_eval_corpus))->type_name("");
-  verb->add_option("--from", a->which, tr(Msg::help_from))->type_name("last|best|epoch:N|v:NAME")->default_str(a->which)->group(general);
+  verb->add_option("--from", a->which, tr(Msg::help_from))
+      ->type_name("last|best|epoch:N|v:NAME")
+      ->default_str(a->which)
+      ->group(general);
   add_integer(*verb, "--worst", a->worst, 0, 1'000'000'000, Msg::help_worst)->group(general);
   verb->add_flag("--json", a->json, tr(Msg::help_json))->group(general);
   verb->add_option("--device", a->device, tr(Msg::help_device))->type_name("TEXT")->group(general);

@@ -1,4 +1,5 @@
-// zhgpt report DIR [-o FILE.html]: lets the run's model write, measures that, and writes one page about the run.
+// zhgpt report DIR [-o FILE.html]: lets the run's model write, measures that, and writes one page about the
+// run.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -42,7 +43,8 @@ void require_replaceable(const std::string& path) {
   if (head.find(kReportMark) == head.npos) throw ConfigError(tr(Msg::report_not_ours, path));
 }
 
-WrittenText write_text(Generator& generator, std::int64_t sample, std::int64_t most, const SamplingOptions& options) {
+WrittenText write_text(Generator& generator, std::int64_t sample, std::int64_t most,
+                       const SamplingOptions& options) {
   WrittenText text{.is_cut = true};
   generator.start({}, static_cast<std::uint64_t>(sample));
   while (std::ssize(text.ids) < most) {
@@ -78,7 +80,8 @@ std::vector<std::string> kept_checkpoints(const std::string& directory) {
     if (entry.is_whole() && is_checkpoint_name(entry.name)) all.push_back(entry.name);
   }
   const std::size_t count = std::min(all.size(), kMostKept);
-  for (std::size_t i = 0; i < count; ++i) kept.push_back(all[count == 1 ? 0 : i * (all.size() - 1) / (count - 1)]);
+  for (std::size_t i = 0; i < count; ++i)
+    kept.push_back(all[count == 1 ? 0 : i * (all.size() - 1) / (count - 1)]);
   return kept;
 }
 
@@ -101,9 +104,9 @@ void add_texts(ReportData& data, const LoadedModel& loaded, std::optional<Datase
   data.train_characters = text->train.count;
   data.val_characters = text->val.count;
   data.people_are_validation = text->val.count > 0;
-  data.people = measure_texts(
-      first_texts(data.people_are_validation ? text->val : text->train, data.model->characters, kTextCharacters),
-      loaded.vocab, text->train);
+  data.people = measure_texts(first_texts(data.people_are_validation ? text->val : text->train,
+                                          data.model->characters, kTextCharacters),
+                              loaded.vocab, text->train);
   if (data.people_are_validation) {
     data.baselines = compute_baselines(text->train, text->val, loaded.vocab);
     data.five_gram = five_gram_nats(text->train, text->val, loaded.vocab.size());
@@ -111,7 +114,8 @@ void add_texts(ReportData& data, const LoadedModel& loaded, std::optional<Datase
 }
 
 // Lets the checkpoints write: the best or else the last one to be measured, and each that was kept a little.
-void add_checkpoints(ReportData& data, const std::vector<std::string>& kept, const ReportArguments& arguments) {
+void add_checkpoints(ReportData& data, const std::vector<std::string>& kept,
+                     const ReportArguments& arguments) {
   const bool has_best = std::filesystem::exists(arguments.directory + "/best");
   LoadedModel loaded(arguments.directory, has_best ? "best" : "last", arguments.device, arguments.threads, 1);
   std::optional<Dataset> text = dataset_beside(loaded.checkpoint);

@@ -1,5 +1,5 @@
-// Copying, by the suffix automaton of the texts (A. Blumer et al., 1985): the corpus runs through it once, and
-// each state learns how long a piece of the corpus has ended there. So the memory is that of the texts,
+// Copying, by the suffix automaton of the texts (A. Blumer et al., 1985): the corpus runs through it once,
+// and each state learns how long a piece of the corpus has ended there. So the memory is that of the texts,
 // whatever the corpus takes, and every answer is exact.
 #include <algorithm>
 #include <limits>
@@ -62,7 +62,8 @@ class SuffixAutomaton {
   void finish() {
     std::vector<std::size_t> order(states_.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::ranges::sort(order, [&](std::size_t a, std::size_t b) { return states_[a].length > states_[b].length; });
+    std::ranges::sort(order,
+                      [&](std::size_t a, std::size_t b) { return states_[a].length > states_[b].length; });
     for (const std::size_t i : order) {
       if (i == kRoot || states_[i].found == 0) continue;
       State& link = states_[states_[i].link];
@@ -95,7 +96,8 @@ Copying measure_copying(const std::vector<std::vector<std::int32_t>>& texts, con
   std::int32_t boundary = -1;  // each is an id that is nowhere else
   for (const auto& text : texts) {
     std::vector<std::size_t>& of_text = states.emplace_back();
-    for (const std::int32_t id : text) of_text.push_back(automaton.extend(id == kUnknownId ? boundary-- : id));
+    for (const std::int32_t id : text)
+      of_text.push_back(automaton.extend(id == kUnknownId ? boundary-- : id));
     automaton.extend(boundary--);
   }
   for (std::int64_t i = 0; i < corpus.count; ++i) automaton.read(corpus[i]);

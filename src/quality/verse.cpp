@@ -1,5 +1,5 @@
-// Lines and rhymes. The rhymes are the fourteen of the Chinese New Rhymes (中华新韵，十四韵; 中华诗词学会, 2005):
-// 麻波皆开微豪尤寒文唐庚齐支姑.
+// Lines and rhymes. The rhymes are the fourteen of the Chinese New Rhymes (中华新韵，十四韵; 中华诗词学会,
+// 2005): 麻波皆开微豪尤寒文唐庚齐支姑.
 #include <numeric>
 
 #include "zhgpt/quality.h"
@@ -15,11 +15,15 @@ constexpr char32_t kFirst = 0x4E00, kLast = 0x9FFF;
 static_assert(kRhymes.size() == kLast - kFirst + 1);
 
 bool is_han(char32_t c) {
-  return (c >= 0x3400 && c <= 0x4DBF) || (c >= kFirst && c <= kLast) || c == U'〇' || (c >= 0xF900 && c <= 0xFAFF) ||
-         (c >= 0x20000 && c <= 0x323AF);
+  return (c >= 0x3400 && c <= 0x4DBF) || (c >= kFirst && c <= kLast) || c == U'〇' ||
+         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x20000 && c <= 0x323AF);
 }
-bool ends_sentence(char32_t c) { return c == U'。' || c == U'！' || c == U'？'; }
-bool may_stand_before_the_end(char32_t c) { return std::u32string_view(U"》」』”）】").find(c) != std::u32string_view::npos; }
+bool ends_sentence(char32_t c) {
+  return c == U'。' || c == U'！' || c == U'？';
+}
+bool may_stand_before_the_end(char32_t c) {
+  return std::u32string_view(U"》」』”）】").find(c) != std::u32string_view::npos;
+}
 
 }  // namespace
 
@@ -33,8 +37,8 @@ Verse measure_verse(const std::vector<std::u32string>& texts) {
   Verse verse;
   for (const std::u32string& text : texts) {
     std::int64_t length = 0;
-    char32_t end = 0;     // the Han character that a sentence would end with
-    int previous = -1;    // the rhyme of the sentence before; -1 where there is none
+    char32_t end = 0;   // the Han character that a sentence would end with
+    int previous = -1;  // the rhyme of the sentence before; -1 where there is none
     const auto end_line = [&] {
       if (length > 0) ++verse.lines[length];
       length = 0;
@@ -72,7 +76,9 @@ double Verse::line_share(std::int64_t characters) const {
   return static_cast<double>(found == lines.end() ? 0 : found->second) / static_cast<double>(line_count());
 }
 
-double Verse::rhymed_share() const { return static_cast<double>(rhymed) / static_cast<double>(pairs); }
+double Verse::rhymed_share() const {
+  return static_cast<double>(rhymed) / static_cast<double>(pairs);
+}
 
 double Verse::chance() const {
   double all = 0, squares = 0;

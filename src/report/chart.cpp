@@ -59,12 +59,14 @@ class Plot {
     std::string drawn, words;
     for (const double y : axis_ticks(y_.lowest, y_.highest)) {
       drawn += line("grid", y);
-      words += "<span class=\"y\" style=\"bottom:" + rounded(100 * y_.place(y), 2) + "%\">" + brief(y) + "</span>";
+      words +=
+          "<span class=\"y\" style=\"bottom:" + rounded(100 * y_.place(y), 2) + "%\">" + brief(y) + "</span>";
     }
     for (const Level& level : chart_.levels) drawn += line("level " + level.kind, level.y);
     for (const Series& s : chart_.series) drawn += path(s);
     for (const double x : axis_ticks(x_.lowest, x_.highest)) {
-      words += "<span class=\"x\" style=\"left:" + rounded(100 * x_.place(x), 2) + "%\">" + brief(x) + "</span>";
+      words +=
+          "<span class=\"x\" style=\"left:" + rounded(100 * x_.place(x), 2) + "%\">" + brief(x) + "</span>";
     }
     return element("div", "plot",
                    "<svg viewBox=\"0 0 1000 300\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"" +
@@ -102,11 +104,12 @@ std::string chart_html(const Chart& chart) {
       keys += key("level " + level.kind, tr(Msg::key_value, level.name, rounded(level.y, 2)));
     }
   }
-  return element("figure", "chart",
-                 element("figcaption", "", element("h3", "", escaped(chart.title)) + element("p", "keys", keys)) +
-                     (plot.is_empty() ? element("p", "empty", escaped(tr(Msg::chart_nothing)))
-                                      : plot.html() + element("p", "x-name", escaped(chart.x_name))) +
-                     element("p", "why", escaped(chart.why)));
+  return element(
+      "figure", "chart",
+      element("figcaption", "", element("h3", "", escaped(chart.title)) + element("p", "keys", keys)) +
+          (plot.is_empty() ? element("p", "empty", escaped(tr(Msg::chart_nothing)))
+                           : plot.html() + element("p", "x-name", escaped(chart.x_name))) +
+          element("p", "why", escaped(chart.why)));
 }
 
 std::vector<Point> thinned(const std::vector<Point>& points, std::size_t pieces) {
@@ -142,7 +145,8 @@ std::vector<double> axis_ticks(double lowest, double highest) {
     if (step < rough) step = factor * power;
   }
   std::vector<double> ticks;
-  for (double n = std::ceil(lowest / step); n * step <= highest; ++n) ticks.push_back(n * step + 0.0);  // no -0
+  for (double n = std::ceil(lowest / step); n * step <= highest; ++n)
+    ticks.push_back(n * step + 0.0);  // no -0
   return ticks;
 }
 

@@ -11,7 +11,7 @@ struct Point {
   double x = 0, y = 0;
 };
 struct Series {
-  std::string name, kind;  // kind: the class of its colour in style.inc
+  std::string name, kind;     // kind: the class of its colour in style.inc
   std::vector<Point> points;  // by rising x; those that are not finite are left out
 };
 struct Level {  // a horizontal line to compare with

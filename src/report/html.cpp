@@ -9,11 +9,20 @@ std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -32,7 +41,9 @@ std::string rounded(double value, int digits) {
   return text;
 }
 
-std::string percent(double share, int digits) { return rounded(100 * share, digits); }
+std::string percent(double share, int digits) {
+  return rounded(100 * share, digits);
+}
 
 std::string brief(double value) {
   const bool is_large = std::abs(value) >= 1000;

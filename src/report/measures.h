@@ -21,7 +21,8 @@ struct TextMeasures {
   double looped = 0;
   PairedMarks marks;
   Verse verse;
-  std::string longest_copied, loop;  // UTF-8: the longest copied piece, the first loop; "" where there is none
+  std::string longest_copied,
+      loop;  // UTF-8: the longest copied piece, the first loop; "" where there is none
 };
 TextMeasures measure_texts(const std::vector<WrittenText>& texts, const Vocabulary& vocab,
                            const TokenArray& corpus);

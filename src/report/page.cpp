@@ -19,7 +19,9 @@ constexpr std::string_view kStyle =
 constexpr double kCopiedFair = 0.1, kCopiedPoor = 0.5, kLoopedFair = 0.01, kLoopedPoor = 0.1, kIsVerse = 0.5;
 constexpr std::size_t kMostSamples = 8, kLongestExcerpt = 40;
 
-std::string paragraph(std::string_view kind, const std::string& text) { return element("p", kind, escaped(text)); }
+std::string paragraph(std::string_view kind, const std::string& text) {
+  return element("p", kind, escaped(text));
+}
 
 std::string section(Msg title, const std::string& inner) {
   return element("section", "", element("h2", "", escaped(tr(title))) + inner);
@@ -50,7 +52,9 @@ Level level_of(double value, double fair, double poor) {
   return value >= poor ? Level::poor : value >= fair ? Level::fair : Level::good;
 }
 
-std::string bits(double nats) { return rounded(nats / std::numbers::ln2, 2); }
+std::string bits(double nats) {
+  return rounded(nats / std::numbers::ln2, 2);
+}
 
 Verdict learned(const ReportData& data) {
   Verdict v{Msg::ask_learned, {Msg::learned_good, Msg::learned_fair, Msg::learned_poor}};
@@ -109,7 +113,8 @@ std::string curves(const ReportData& data) {
   losses.series.push_back({tr(Msg::key_train_mean), "train", running_mean(loss, loss.size() / 40)});
   if (data.log.best()) {
     Series val{tr(Msg::key_val), "val", {}};
-    for (const LoggedEvaluation& e : data.log.evaluations) val.points.push_back({static_cast<double>(e.step), e.val_loss});
+    for (const LoggedEvaluation& e : data.log.evaluations)
+      val.points.push_back({static_cast<double>(e.step), e.val_loss});
     losses.series.push_back(std::move(val));
   }
   if (data.baselines) {
@@ -118,10 +123,12 @@ std::string curves(const ReportData& data) {
                      {tr(Msg::row_five_gram), "five", data.five_gram}};
   }
   const auto single = [&](Msg title, Msg why, double LoggedStep::*value) {
-    return chart_html({tr(title), tr(why), {{tr(title), "train", curve(data.log.steps, value)}}, {}, step, true});
+    return chart_html(
+        {tr(title), tr(why), {{tr(title), "train", curve(data.log.steps, value)}}, {}, step, true});
   };
   return element("div", "cards charts",
-                 chart_html(losses) + single(Msg::chart_rate, Msg::chart_rate_why, &LoggedStep::learning_rate) +
+                 chart_html(losses) +
+                     single(Msg::chart_rate, Msg::chart_rate_why, &LoggedStep::learning_rate) +
                      single(Msg::chart_norm, Msg::chart_norm_why, &LoggedStep::grad_norm) +
                      single(Msg::chart_speed, Msg::chart_speed_why, &LoggedStep::characters_per_s));
 }
@@ -135,7 +142,8 @@ std::string sample_card(const std::string& label, const std::string& text) {
 std::string samples(const ReportData& data) {
   const std::vector<LoggedSample>& all = data.log.samples;
   std::string cards;
-  const std::size_t shown = std::min(all.size(), kMostSamples);  // spread evenly, the first and the last among them
+  const std::size_t shown =
+      std::min(all.size(), kMostSamples);  // spread evenly, the first and the last among them
   for (std::size_t i = 0; i < shown; ++i) {
     const LoggedSample& s = all[shown == 1 ? 0 : i * (all.size() - 1) / (shown - 1)];
     cards += sample_card(tr(Msg::sample_step, s.step), s.text);
@@ -145,14 +153,17 @@ std::string samples(const ReportData& data) {
   if (!data.kept.empty()) {
     cards.clear();
     for (const auto& [name, text] : data.kept) cards += sample_card(name, text);
-    html += paragraph("soft texts", tr(Msg::samples_of_checkpoints, data.seed)) + element("div", "cards", cards);
+    html +=
+        paragraph("soft texts", tr(Msg::samples_of_checkpoints, data.seed)) + element("div", "cards", cards);
   }
   if (!data.written.empty()) {
     cards.clear();
-    for (std::size_t i = 0; i < data.written.size(); ++i) cards += sample_card(std::to_string(i + 1), data.written[i]);
-    html += element("details", "",
-                    element("summary", "", escaped(tr(Msg::samples_measured, data.written.size(), data.checkpoint))) +
-                        element("div", "cards texts", cards));
+    for (std::size_t i = 0; i < data.written.size(); ++i)
+      cards += sample_card(std::to_string(i + 1), data.written[i]);
+    html += element(
+        "details", "",
+        element("summary", "", escaped(tr(Msg::samples_measured, data.written.size(), data.checkpoint))) +
+            element("div", "cards texts", cards));
   }
   return html;
 }
@@ -166,11 +177,12 @@ struct Bar {
 
 std::string bar(const std::string& who, std::string_view kind, const Bar& b) {
   const double width = std::isfinite(b.value) && b.full > 0 ? std::clamp(b.value / b.full, 0.0, 1.0) : 0;
-  return "<span>" + escaped(who) + "</span><span class=\"bar " + std::string(kind) + "\"><i style=\"width:" +
-         percent(width) + "%\"></i></span><b>" + escaped(b.words) + "</b>\n";
+  return "<span>" + escaped(who) + "</span><span class=\"bar " + std::string(kind) +
+         "\"><i style=\"width:" + percent(width) + "%\"></i></span><b>" + escaped(b.words) + "</b>\n";
 }
 
-std::string measure(const std::string& name, const Bar& model, const std::optional<Bar>& people, const std::string& why) {
+std::string measure(const std::string& name, const Bar& model, const std::optional<Bar>& people,
+                    const std::string& why) {
   return element("div", "measure",
                  element("h3", "", escaped(name)) +
                      element("div", "bars",
@@ -179,7 +191,9 @@ std::string measure(const std::string& name, const Bar& model, const std::option
                      paragraph("why", why));
 }
 
-Bar share(double value) { return {value, 1, std::isfinite(value) ? percent(value) + " %" : "–"}; }
+Bar share(double value) {
+  return {value, 1, std::isfinite(value) ? percent(value) + " %" : "–"};
+}
 
 std::string excerpt(const std::string& text) {
   std::string out;
@@ -197,7 +211,8 @@ double unpaired_share(const PairedMarks& m) {
 
 // Calls of one kind: the same measure of the model's texts and of people's.
 template <class Measure>
-std::string both(const ReportData& data, const std::string& name, const std::string& why, const Measure& measured) {
+std::string both(const ReportData& data, const std::string& name, const std::string& why,
+                 const Measure& measured) {
   std::optional<Bar> people;
   if (data.people) people = measured(*data.people);
   return measure(name, measured(*data.model), people, why);
@@ -210,16 +225,19 @@ std::string copying(const ReportData& data) {
   const bool people_count = data.people && data.people_are_validation;
   std::string html;
   const auto add = [&](const std::string& name, const std::string& why, const auto& measured) {
-    html += measure(name, measured(m), people_count ? std::optional(measured(*data.people)) : std::nullopt, why);
+    html +=
+        measure(name, measured(m), people_count ? std::optional(measured(*data.people)) : std::nullopt, why);
   };
   for (std::size_t i = 0; i < Copying::kLengths.size(); ++i) {
     add(tr(Msg::measure_copy, Copying::kLengths[i]), tr(Msg::measure_copy_why, Copying::kLengths[i]),
         [i](const TextMeasures& t) { return share(t.copying.rate(i)); });
   }
-  const auto most = static_cast<double>(std::max(m.copying.longest, people_count ? data.people->copying.longest : 0));
-  add(tr(Msg::measure_longest), tr(Msg::measure_longest_why, excerpt(m.longest_copied)), [most](const TextMeasures& t) {
-    return Bar{static_cast<double>(t.copying.longest), most, std::to_string(t.copying.longest)};
-  });
+  const auto most =
+      static_cast<double>(std::max(m.copying.longest, people_count ? data.people->copying.longest : 0));
+  add(tr(Msg::measure_longest), tr(Msg::measure_longest_why, excerpt(m.longest_copied)),
+      [most](const TextMeasures& t) {
+        return Bar{static_cast<double>(t.copying.longest), most, std::to_string(t.copying.longest)};
+      });
   return html;
 }
 
@@ -246,12 +264,15 @@ std::string measures(const ReportData& data) {
          html;
 }
 
-bool is_verse(const TextMeasures& m) { return m.verse.line_share(5) + m.verse.line_share(7) >= kIsVerse; }
+bool is_verse(const TextMeasures& m) {
+  return m.verse.line_share(5) + m.verse.line_share(7) >= kIsVerse;
+}
 
 std::string verse(const ReportData& data) {
   const TextMeasures& m = *data.model;
-  std::string html = both(data, tr(Msg::measure_rhyme), tr(Msg::measure_rhyme_why, percent(m.verse.chance(), 0)),
-                          [](const TextMeasures& t) { return share(t.verse.rhymed_share()); });
+  std::string html =
+      both(data, tr(Msg::measure_rhyme), tr(Msg::measure_rhyme_why, percent(m.verse.chance(), 0)),
+           [](const TextMeasures& t) { return share(t.verse.rhymed_share()); });
   std::string why = tr(Msg::verse_why);  // once is enough
   for (std::int64_t length = 1; length <= 10; ++length) {
     if (m.verse.line_share(length) < 0.02 && data.people->verse.line_share(length) < 0.02) continue;
@@ -267,26 +288,31 @@ std::string fact(Msg name, const std::string& value) {
   return "<dt>" + escaped(tr(name)) + "</dt><dd>" + escaped(value) + "</dd>\n";
 }
 
-std::string folded_table(Msg title, std::string_view kind, const std::vector<std::vector<std::string>>& rows, bool has_head) {
+std::string folded_table(Msg title, std::string_view kind, const std::vector<std::vector<std::string>>& rows,
+                         bool has_head) {
   std::string html;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     std::string cells;
-    for (const std::string& cell : rows[i]) cells += element(has_head && i == 0 ? "th" : "td", "", escaped(cell));
+    for (const std::string& cell : rows[i])
+      cells += element(has_head && i == 0 ? "th" : "td", "", escaped(cell));
     html += element("tr", "", cells);
   }
-  return element("details", "", element("summary", "", escaped(tr(title))) +
-                                    element("div", "scroll", element("table", kind, html)));
+  return element(
+      "details", "",
+      element("summary", "", escaped(tr(title))) + element("div", "scroll", element("table", kind, html)));
 }
 
 std::string facts(const ReportData& data) {
   std::string list = fact(Msg::fact_directory, data.directory);
   if (data.config && data.parameters > 0) {
     const ModelConfig& m = data.config->model;
-    list += fact(Msg::fact_model, tr(Msg::fact_model_value, m.n_layer, m.n_head, m.n_embd, m.block_size, data.parameters));
+    list += fact(Msg::fact_model,
+                 tr(Msg::fact_model_value, m.n_layer, m.n_head, m.n_embd, m.block_size, data.parameters));
     list += fact(Msg::fact_vocabulary, tr(Msg::fact_vocabulary_value, data.vocab_size, data.frequent));
   }
   if (data.train_characters > 0)
-    list += fact(Msg::fact_corpus, tr(Msg::fact_corpus_value, data.documents, data.train_characters, data.val_characters));
+    list += fact(Msg::fact_corpus,
+                 tr(Msg::fact_corpus_value, data.documents, data.train_characters, data.val_characters));
   if (const LoggedEvaluation* best = data.log.best()) {
     list += fact(Msg::fact_best, tr(Msg::fact_best_value, best->step, rounded(best->val_loss, 4),
                                     rounded(std::exp(best->val_loss), 1), percent(best->val_accuracy)));
@@ -294,13 +320,15 @@ std::string facts(const ReportData& data) {
   std::string names;
   for (const auto& [name, text] : data.kept) names += (names.empty() ? "" : ", ") + name;
   if (!names.empty()) list += fact(Msg::fact_checkpoints, names);
-  if (data.log.damaged_lines > 0) list += fact(Msg::fact_damaged_lines, std::to_string(data.log.damaged_lines));
+  if (data.log.damaged_lines > 0)
+    list += fact(Msg::fact_damaged_lines, std::to_string(data.log.damaged_lines));
   std::string html = element("div", "card", element("dl", "", list));
   if (!data.log.evaluations.empty()) {
     std::vector<std::vector<std::string>> rows{
         {tr(Msg::chart_step), tr(Msg::key_train), tr(Msg::key_val), tr(Msg::column_accuracy)}};
     for (const LoggedEvaluation& e : data.log.evaluations) {
-      rows.push_back({std::to_string(e.step), rounded(e.train_loss, 4), rounded(e.val_loss, 4), rounded(e.val_accuracy, 4)});
+      rows.push_back({std::to_string(e.step), rounded(e.train_loss, 4), rounded(e.val_loss, 4),
+                      rounded(e.val_accuracy, 4)});
     }
     html += folded_table(Msg::fact_evaluations, "", rows, true);
   }
@@ -321,8 +349,9 @@ std::string report_page(const ReportData& data) {
                              element("h1", "", escaped(title)) +
                                  paragraph("soft", tr(Msg::page_subtitle, data.log.last_step(),
                                                       rounded(data.log.last_epoch(), 2), data.directory)));
-  body += section(Msg::page_glance, element("div", "cards", verdict_html(learned(data)) + verdict_html(memorised(data)) +
-                                                                verdict_html(repeats(data))));
+  body += section(Msg::page_glance, element("div", "cards",
+                                            verdict_html(learned(data)) + verdict_html(memorised(data)) +
+                                                verdict_html(repeats(data))));
   body += section(Msg::page_curves, curves(data));
   body += section(Msg::page_samples, samples(data));
   body += section(Msg::page_measures, measures(data));
@@ -333,7 +362,8 @@ std::string report_page(const ReportData& data) {
          "\">\n<head>\n<meta charset=\"utf-8\">\n" + std::string(kReportMark) +
          "\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
          "<meta name=\"color-scheme\" content=\"light dark\">\n"
-         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n" +
+         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+         "'unsafe-inline'\">\n" +
          element("title", "", escaped(title)) + element("style", "", kStyle) + "</head>\n<body>\n" + body +
          "</body>\n</html>\n";
 }

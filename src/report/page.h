@@ -1,5 +1,5 @@
-// The page of `zhgpt report`: one HTML file without scripts that loads nothing, for light and dark, narrow and
-// wide. A function of what is given: the same run gives the same bytes.
+// The page of `zhgpt report`: one HTML file without scripts that loads nothing, for light and dark, narrow
+// and wide. A function of what is given: the same run gives the same bytes.
 #pragma once
 
 #include <cstdint>
@@ -27,14 +27,14 @@ struct ReportData {
 
   // Of the checkpoints, where there are any.
   std::int64_t parameters = 0, vocab_size = 0;
-  std::string frequent;                                    // the most frequent characters
-  std::string checkpoint;                                  // that the measured texts are from
+  std::string frequent;    // the most frequent characters
+  std::string checkpoint;  // that the measured texts are from
   std::uint64_t seed = 0;
-  std::vector<std::string> written;                        // the measured texts, UTF-8
-  std::int64_t longest_text = 0;                           // characters at which they were stopped
-  std::optional<TextMeasures> model, people;               // of those, and of as much of the run's text
+  std::vector<std::string> written;           // the measured texts, UTF-8
+  std::int64_t longest_text = 0;              // characters at which they were stopped
+  std::optional<TextMeasures> model, people;  // of those, and of as much of the run's text
   bool people_are_validation = false;
-  std::vector<std::pair<std::string, std::string>> kept;   // checkpoints, and what each wrote
+  std::vector<std::pair<std::string, std::string>> kept;  // checkpoints, and what each wrote
 };
 
 std::string report_page(const ReportData& data);

@@ -52,7 +52,8 @@ RunLog read_run_log(const std::string& directory) {
   RunLog log;
   for_each_line(directory + "/metrics.jsonl", [&](const std::string& line) {
     const auto record = nlohmann::json::parse(line, nullptr, false);
-    const bool is_record = record.is_object() && record.contains("step") && record["step"].is_number_integer();
+    const bool is_record =
+        record.is_object() && record.contains("step") && record["step"].is_number_integer();
     if (!is_record) {
       ++log.damaged_lines;
       return;

@@ -52,7 +52,8 @@ KneserNey::Keys KneserNey::context_keys() const {
 }
 
 double KneserNey::discount(std::size_t order) const {
-  return (static_cast<double>(once_[order]) + 1) / (static_cast<double>(once_[order] + 2 * twice_[order]) + 2);
+  return (static_cast<double>(once_[order]) + 1) /
+         (static_cast<double>(once_[order] + 2 * twice_[order]) + 2);
 }
 
 double KneserNey::probability(std::int32_t x) const {

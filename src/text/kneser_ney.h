@@ -1,11 +1,12 @@
 // A 5-gram with interpolated Kneser-Ney smoothing (R. Kneser, H. Ney, 1995; S. Chen, J. Goodman, 1998), which
 // learns as it reads.
 //
-// p_k(x|c) = (max(n(cx) - D_k, 0) + D_k t(c) p_k-1(x|c')) / n(c), t(c) the number of different tokens seen after
-// c, c' all of c but its first token, p_0 = 1/V. In the longest context n counts occurrences; in shorter ones
-// each cx counts once for every different token before it, which is why `learn` tells a shorter context only
-// what was new to the longer one. D_k = (n1 + 1) / (n1 + 2 n2 + 2), n1 and n2 the numbers of cx counted once and
-// twice (H. Ney, U. Essen, R. Kneser, 1994; the ones keep D above 0 and give 1/2 where nothing was seen).
+// p_k(x|c) = (max(n(cx) - D_k, 0) + D_k t(c) p_k-1(x|c')) / n(c), t(c) the number of different tokens seen
+// after c, c' all of c but its first token, p_0 = 1/V. In the longest context n counts occurrences; in
+// shorter ones each cx counts once for every different token before it, which is why `learn` tells a shorter
+// context only what was new to the longer one. D_k = (n1 + 1) / (n1 + 2 n2 + 2), n1 and n2 the numbers of cx
+// counted once and twice (H. Ney, U. Essen, R. Kneser, 1994; the ones keep D above 0 and give 1/2 where
+// nothing was seen).
 #pragma once
 
 #include <array>
@@ -26,12 +27,12 @@ class KneserNey {
  private:
   // What is known of one sequence of tokens, as itself and as a context.
   struct Entry {
-    std::uint64_t key = 0;    // 0: free
-    std::uint32_t count = 0;  // n of it
+    std::uint64_t key = 0;               // 0: free
+    std::uint32_t count = 0;             // n of it
     std::uint32_t total = 0, kinds = 0;  // n(c) and t(c) of it as a context
   };
-  // Entries by key, in open addressing. Two sequences with one key of 64 bits would be taken for each other: of
-  // ten million in less than one text of a hundred thousand.
+  // Entries by key, in open addressing. Two sequences with one key of 64 bits would be taken for each other:
+  // of ten million in less than one text of a hundred thousand.
   class Table {
    public:
     const Entry* find(std::uint64_t key) const;

@@ -1,5 +1,5 @@
-// `zhgpt eval` and `zhgpt report` on runs of every kind: whole, without validation, interrupted, no run at all;
-// and the measures on a model that knows its corpus by heart, and on one that knows nothing.
+// `zhgpt eval` and `zhgpt report` on runs of every kind: whole, without validation, interrupted, no run at
+// all; and the measures on a model that knows its corpus by heart, and on one that knows nothing.
 #include <cmath>
 
 #include "cli/journey.h"
@@ -75,7 +75,8 @@ TEST_F(Report, OfARunThatWasKilledWhileItWrote) {
 
 TEST_F(Report, OfARunBeforeItsFirstCheckpoint) {
   fs::create_directories(run());
-  write_file(run("metrics.jsonl"), R"({"step":1,"epoch":0,"loss":8,"lr":0.1,"grad_norm":1,"chars_per_s":9})" "\n");
+  write_file(run("metrics.jsonl"), R"({"step":1,"epoch":0,"loss":8,"lr":0.1,"grad_norm":1,"chars_per_s":9})"
+                                   "\n");
   ASSERT_EQ(report().exit_code, 0);
   EXPECT_TRUE(holds(page(), "no whole checkpoint in this directory"));
 }
@@ -111,7 +112,8 @@ TEST_F(Report, EvalWithoutATextTakesTheRunsOwn) {
   EXPECT_GT(json["characters"], 20);
   EXPECT_GT(json["baselines_read"], json["characters"]);
   const Json& bits = json["bits_per_character"];
-  for (const char* row : {"model", "uniform", "unigram", "bigram", "five_gram", "xz"}) EXPECT_GT(bits[row], 0) << row;
+  for (const char* row : {"model", "uniform", "unigram", "bigram", "five_gram", "xz"})
+    EXPECT_GT(bits[row], 0) << row;
   EXPECT_NEAR(bits["model"].get<double>() * std::log(2), json["loss"], 1e-9);
   EXPECT_LE(json["accuracy_1"], json["accuracy_5"]);
   ASSERT_EQ(json["worst"].size(), 2u);
@@ -169,10 +171,10 @@ TEST_F(Report, WhatIsKnownByHeartIsCopiedAndWhatIsRandomIsNot) {
   const std::string text = read_file(corpus());
   write_file(corpus(), text.substr(0, text.find("《静夜思》")));  // four pieces of 千字文, 44 characters each
   const auto train_for = [&](const std::string& name, std::int64_t steps, const char* rate) {
-    const ProcessResult result = call({"train", corpus(), "-o", file(name), "--n-layer=2", "--n-head=2", "--n-embd=64",
-                                       "--block-size=64", "--batch-size=4", "--threads=1", "--val-fraction=0",
-                                       "--warmup-iters=10", "--learning-rate", rate, "--max-iters",
-                                       std::to_string(steps)});
+    const ProcessResult result =
+        call({"train", corpus(), "-o", file(name), "--n-layer=2", "--n-head=2", "--n-embd=64",
+              "--block-size=64", "--batch-size=4", "--threads=1", "--val-fraction=0", "--warmup-iters=10",
+              "--learning-rate", rate, "--max-iters", std::to_string(steps)});
     ASSERT_EQ(result.exit_code, 0) << result.err;
   };
   train_for("by_heart", 300, "3e-3");

@@ -13,7 +13,8 @@ namespace {
 using Ids = std::vector<std::int32_t>;
 
 TokenArray corpus_of(const Ids& ids) {
-  TokenArray tokens{DType::i32, static_cast<std::int64_t>(ids.size()), std::vector<std::byte>(ids.size() * 4)};
+  TokenArray tokens{DType::i32, static_cast<std::int64_t>(ids.size()),
+                    std::vector<std::byte>(ids.size() * 4)};
   std::memcpy(tokens.bytes.data(), ids.data(), tokens.bytes.size());
   return tokens;
 }
@@ -112,7 +113,8 @@ TEST(Copying, BesideAPlainSearch) {
 }
 
 TEST(Distinct, CountedByHand) {
-  // 春 花 秋 月 春 花: 4 different of 6; 春花 花秋 秋月 月春 春花: 4 of 5; 春花秋 花秋月 秋月春 月春花: 4 of 4.
+  // 春 花 秋 月 春 花: 4 different of 6; 春花 花秋 秋月 月春 春花: 4 of 5; 春花秋 花秋月 秋月春 月春花: 4
+  // of 4.
   const std::vector<std::u32string> text{U"春花秋月春花"};
   EXPECT_DOUBLE_EQ(distinct_share(text, 1), 4.0 / 6);
   EXPECT_DOUBLE_EQ(distinct_share(text, 2), 4.0 / 5);
@@ -137,10 +139,11 @@ TEST(Loops, FoundWhereAPieceGoesOnAndOn) {
 }
 
 TEST(Loops, AreNoEmphasisNoRefrainAndNoTwoLinesAlike) {
-  EXPECT_EQ(loops(U"哈哈哈哈哈哈哈哈，"), Loops{});          // eight: one short of nine
-  EXPECT_EQ(loops(U"我爱你我爱你我爱你我"), Loops{});        // 10 characters: 7 are repeated
-  EXPECT_EQ(loops(U"床前明月光，床前明月光，"), Loops{});    // twice only
-  EXPECT_EQ(loops(U"春眠不觉晓，处处闻啼鸟。春眠不觉晓，处处闻啼鸟。"), Loops{});  // a long piece, but twice only
+  EXPECT_EQ(loops(U"哈哈哈哈哈哈哈哈，"), Loops{});        // eight: one short of nine
+  EXPECT_EQ(loops(U"我爱你我爱你我爱你我"), Loops{});      // 10 characters: 7 are repeated
+  EXPECT_EQ(loops(U"床前明月光，床前明月光，"), Loops{});  // twice only
+  EXPECT_EQ(loops(U"春眠不觉晓，处处闻啼鸟。春眠不觉晓，处处闻啼鸟。"),
+            Loops{});  // a long piece, but twice only
   EXPECT_EQ(loops(U""), Loops{});
 }
 
@@ -159,7 +162,7 @@ TEST(Marks, CountedByHand) {
   EXPECT_EQ(count(U"《静夜思", false), Pair(1, 1));
   EXPECT_EQ(count(U"《静夜思", true), Pair(1, 0));  // who knows what would have come
   EXPECT_EQ(count(U"静夜思》", true), Pair(1, 1));
-  EXPECT_EQ(count(U"“他说「好”", true), Pair(3, 1));      // 「 can no longer be closed
+  EXPECT_EQ(count(U"“他说「好”", true), Pair(3, 1));       // 「 can no longer be closed
   EXPECT_EQ(count(U"《静「夜》思」", false), Pair(4, 2));  // crossed: 》 closes 《, both of 「」 are alone
   EXPECT_EQ(count(U"“甲“乙”", false), Pair(3, 1));
 }
@@ -167,9 +170,9 @@ TEST(Marks, CountedByHand) {
 // As any dictionary has them: 麻1 波2 皆3 开4 微5 豪6 尤7 寒8 文9 唐10 庚11 齐12 支13 姑14.
 TEST(Rhyme, OfCharactersThatEveryoneKnows) {
   const std::pair<std::u32string_view, int> known[] = {
-      {U"家花瓜", 1}, {U"波我国", 2}, {U"别雪夜", 3}, {U"来外台", 4}, {U"杯水梅", 5}, {U"晓鸟高", 6}, {U"楼流头", 7},
-      {U"山烟年泉", 8}, {U"人云春门", 9}, {U"光霜乡鄉", 10}, {U"生东情风兄", 11}, {U"衣雨儿去", 12}, {U"诗时日子", 13},
-      {U"无湖图书", 14}, {U"a，《", 0}};
+      {U"家花瓜", 1},      {U"波我国", 2},    {U"别雪夜", 3},    {U"来外台", 4},    {U"杯水梅", 5},
+      {U"晓鸟高", 6},      {U"楼流头", 7},    {U"山烟年泉", 8},  {U"人云春门", 9},  {U"光霜乡鄉", 10},
+      {U"生东情风兄", 11}, {U"衣雨儿去", 12}, {U"诗时日子", 13}, {U"无湖图书", 14}, {U"a，《", 0}};
   for (const auto& [characters, rhyme] : known) {
     for (const char32_t c : characters) EXPECT_EQ(rhyme_of(c), rhyme) << static_cast<std::uint32_t>(c);
   }
@@ -188,7 +191,8 @@ TEST(Verse, CountedByHand) {
   EXPECT_EQ(v.chance(), 1);
 }
 
-// Ends 流 楼 | 晓 山 家: pairs 流楼 (rhymes); 晓山, 山家 (do not). Of the 20 ordered pairs of ends 流楼 and 楼流 rhyme.
+// Ends 流 楼 | 晓 山 家: pairs 流楼 (rhymes); 晓山, 山家 (do not). Of the 20 ordered pairs of ends 流楼 and
+// 楼流 rhyme.
 TEST(Verse, PairsStayWithinATextAndChanceIsThatOfTheEnds) {
   const Verse v = measure_verse({U"黄河入海流。更上一层楼！", U"春眠不觉晓？“远看山。”不见家。"});
   EXPECT_EQ(v.pairs, 3);
@@ -198,7 +202,7 @@ TEST(Verse, PairsStayWithinATextAndChanceIsThatOfTheEnds) {
 
 TEST(Verse, WhatHasNoKnownRhymeMakesNoPair) {
   EXPECT_EQ(measure_verse({U"流。㐀。楼。「楼」。"}).pairs, 1);  // 楼楼; U+3400 is beyond the table
-  EXPECT_EQ(measure_verse({U"流。OK。楼。"}).pairs, 1);         // no Han character, no sentence
+  EXPECT_EQ(measure_verse({U"流。OK。楼。"}).pairs, 1);          // no Han character, no sentence
   EXPECT_EQ(measure_verse({U""}).pairs, 0);
   EXPECT_TRUE(std::isnan(measure_verse({U""}).rhymed_share()));
 }

@@ -41,7 +41,8 @@ TEST(Thinned, AMillionPointsBecomeFewAndNoSpikeIsLost) {
 }
 
 TEST(RunningMean, ByHand) {
-  EXPECT_EQ(pairs(running_mean({{0, 2}, {1, 4}, {2, 9}, {3, 2}}, 1)), (Pairs{{0, 2}, {1, 3}, {2, 6.5}, {3, 5.5}}));
+  EXPECT_EQ(pairs(running_mean({{0, 2}, {1, 4}, {2, 9}, {3, 2}}, 1)),
+            (Pairs{{0, 2}, {1, 3}, {2, 6.5}, {3, 5.5}}));
   EXPECT_EQ(pairs(running_mean({{0, 2}, {1, 4}}, 0)), (Pairs{{0, 2}, {1, 4}}));
 }
 
@@ -60,7 +61,8 @@ TEST(AxisTicks, AreRoundAndWithin) {
 }
 
 TEST(Chart, DrawsWhatIsFiniteAndSaysWhereThereIsNothing) {
-  Chart chart{"<t>", "why", {{"a", "train", {{0, 1}, {5, std::nan("")}, {10, 3}}}}, {{"level", "bigram", 2}}, "step", true};
+  Chart chart{"<t>",  "why", {{"a", "train", {{0, 1}, {5, std::nan("")}, {10, 3}}}}, {{"level", "bigram", 2}},
+              "step", true};
   const std::string html = chart_html(chart);
   // 0 to 3 and a twentieth more is the height of 300.
   EXPECT_NE(html.find("d=\"M0.0 204.8L1000.0 14.3\""), html.npos) << html;

@@ -64,7 +64,9 @@ TEST_F(ReportFiles, ALineThatWasCutOffIsCountedAndPassedOver) {
   EXPECT_EQ(log().last_step(), 0);
 }
 
-bool holds(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
+bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != text.npos;
+}
 
 TEST(Page, OfNothingButALogSaysWhatIsNotKnown) {
   ReportData data{.name = "<b>run</b>"};
@@ -126,7 +128,8 @@ TEST(Page, TellsOfVerseWhereTheCorpusIsVerse) {
   data.model->verse.lines = {{5, 1}, {9, 3}};
   const std::string page = report_page(data);
   EXPECT_TRUE(holds(page, tr(Msg::page_verse)));
-  for (const std::int64_t length : {4, 5, 7, 9}) EXPECT_TRUE(holds(page, tr(Msg::measure_lines, length))) << length;
+  for (const std::int64_t length : {4, 5, 7, 9})
+    EXPECT_TRUE(holds(page, tr(Msg::measure_lines, length))) << length;
   EXPECT_FALSE(holds(page, tr(Msg::measure_lines, 6)));
   data.people->verse.lines[4] = 6;
   EXPECT_FALSE(holds(report_page(data), tr(Msg::page_verse)));

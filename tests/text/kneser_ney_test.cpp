@@ -12,8 +12,8 @@ namespace {
 
 using Sequence = std::vector<std::int32_t>;
 
-// Interpolated Kneser-Ney by counting sets. A sequence at the very beginning has nothing before it, which counts
-// as one more thing that can stand there.
+// Interpolated Kneser-Ney by counting sets. A sequence at the very beginning has nothing before it, which
+// counts as one more thing that can stand there.
 class Plain {
  public:
   Plain(Sequence text, double vocab_size) : text_(std::move(text)), vocab_size_(vocab_size) {
@@ -84,8 +84,8 @@ TEST(KneserNey, ByItsDefinition) {
   }
 }
 
-// a a, of V = 2: a alone counts 1 + 1 before it = 2 (the beginning, and a), so D_1 = 1/4; a a counts 1, D_2 = 2/3.
-// p_1(a) = (2 - 1/4 + 1/4 / 2) / 2; p(a|a) = (1 - 2/3 + 2/3 p_1) / 1.
+// a a, of V = 2: a alone counts 1 + 1 before it = 2 (the beginning, and a), so D_1 = 1/4; a a counts 1, D_2 =
+// 2/3. p_1(a) = (2 - 1/4 + 1/4 / 2) / 2; p(a|a) = (1 - 2/3 + 2/3 p_1) / 1.
 TEST(KneserNey, ByHand) {
   KneserNey model(2);
   EXPECT_EQ(model.probability(0), 0.5);
