@@ -34,6 +34,10 @@ std::string element(const char* tag, std::string_view kind, std::string_view inn
   return out + ">" + std::string(inner) + "</" + tag + ">\n";
 }
 
+std::string paragraph(std::string_view kind, std::string_view text) {
+  return element("p", kind, escaped(text));
+}
+
 std::string rounded(double value, int digits) {
   if (!std::isfinite(value)) return "–";
   char text[64];
