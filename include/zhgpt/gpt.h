@@ -55,12 +55,12 @@ class Gpt {
   Tensor inputs(std::int64_t B, std::int64_t T) const;   // (B, T) i32, where the batch is to be put
   Tensor targets(std::int64_t B, std::int64_t T) const;  // (B, T) i32, likewise
   Tensor losses(std::int64_t B, std::int64_t T) const;   // (B*T), after `evaluate` or `forward_backward`
-  Tensor hits(std::int64_t B, std::int64_t T) const;     // (B*T) i32, after `evaluate`: as in HeadLoss
+  Tensor ranks(std::int64_t B, std::int64_t T) const;    // (B*T) i32, after `evaluate`: as in HeadLoss
 
   // Losses of the batch in inputs/targets, and grads += scale * d(sum of losses). `dropout` says where the
   // masks are drawn; its `site` is set here.
   void forward_backward(std::int64_t B, std::int64_t T, double scale, const Dropout& dropout);
-  // Losses and hits only, without dropout.
+  // Losses and ranks only, without dropout.
   void evaluate(std::int64_t B, std::int64_t T);
   // Logits (B, V) of the last position of each row, without dropout or targets.
   // Throws ConfigError when there is no head.
@@ -109,7 +109,7 @@ class Gpt {
 
   std::vector<BlockActivations> blocks_;  // one a layer in training, two in turn for inference
   Tensor inputs_, targets_, losses_;      // (N)
-  Tensor hits_;                           // (N)
+  Tensor ranks_;                          // (N)
   Tensor embedded_, branch_;              // (N, C); without an embedding, embedded_ is given
   Tensor ln_f_, mean_f_, rstd_f_;
   Tensor last_rows_, logits_;           // (max_batch, C), (max_batch, V)

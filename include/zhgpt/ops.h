@@ -184,8 +184,9 @@ struct AttentionDecode {
 // the same pass over each chunk of rows, so that (N, V) logits need not exist at once.
 struct HeadLoss {
   Tensor losses;     // (N) =, exact
-  Tensor hits;       // (N) i32 =, optional, only without gradients: 1 where the target is argmax(logits[n]),
-                     // of equal logits the first; else 0, as for padding and where the loss is not finite
+  Tensor ranks;      // (N) i32 =, optional, only without gradients: how many ids come before the target, having
+                     // a larger logit, or as large a one and a lower id: 0 where the target is
+                     // argmax(logits[n]). V for padding and where the loss is not finite
   Tensor dinp;       // (N, C) =, optional: absent in evaluation
   Tensor dweight;    // (V, C) +=, exact; optional: given exactly when dinp is
   Tensor inp;        // (N, C)

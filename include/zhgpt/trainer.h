@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <span>
@@ -36,9 +37,12 @@ struct EvaluationState {
 // Loss and accuracy over a text, every character but the first predicted from those before it.
 struct EvaluationResult {
   double loss = 0;      // mean, nats a token
-  double accuracy = 0;  // how many of the tokens were the likeliest, 0 to 1
+  double accuracy = 0;    // how many of the tokens were the likeliest, 0 to 1
+  double accuracy_5 = 0;  // how many were among the five likeliest
   std::int64_t tokens = 0;
 };
+// What the model made of token `index` of the text: its loss in nats, its rank as in HeadLoss.
+using TokenScored = std::function<void(std::int64_t index, double loss, std::int32_t rank)>;
 
 class StateCopy;
 class TextFeed;
@@ -149,9 +153,10 @@ std::unique_ptr<Backend> make_dry_backend(const TrainConfig& config, std::int64_
 std::int64_t planned_steps(const TrainConfig& config, const DataOrder& order);
 
 // Of a model on a token stream in windows of its block_size, the last one shorter: every token but the first
-// is predicted once. `max_windows` 0: all. For validation and for `zhgpt eval`.
+// is predicted once. `max_windows` 0: all. `scored`, when given, is told of each, in the order of the text. For
+// validation and for `zhgpt eval`.
 EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const TokenArray& tokens,
-                                 std::int64_t max_windows);
+                                 std::int64_t max_windows, const TokenScored& scored = {});
 
 // The configuration in a checkpoint of a whole model. Throws CheckpointError when it is not one of this program,
 // or when the file holds only a part of a model (split.h).

@@ -58,7 +58,7 @@ class Head {
         weight_(op.weight.as<Real>()),
         targets_(op.targets.as<std::int32_t>()),
         losses_(op.losses.as<Real>()),
-        hits_(op.hits ? op.hits.as<std::int32_t>() : nullptr),
+        ranks_(op.ranks ? op.ranks.as<std::int32_t>() : nullptr),
         dinp_(op.dinp ? op.dinp.as<Real>() : nullptr),
         dweight_(op.dinp ? op.dweight.as<Real>() : nullptr),
         scale_(static_cast<Real>(op.scale)) {
@@ -89,8 +89,8 @@ class Head {
   }
 
  private:
-  std::int64_t scratch_size() const { return kRows * C_; }
-  Real* kept(const Tile& v) const { return kept_ + group_ * v.begin; }  // (rows of the group, v.count)
+  std::int64_t scratch_size() const { return std::max(kRows * C_, chunk_); }
+  Real* kept(const Tile& v) const { return kept_ + group_ * v.begin; }  // (rows of the group, v.count): e, or logits
 
   void pack(PackedMatrix<Real> matrix, Operand<Real> from) {
     context_.pool.for_each_tile(matrix.pieces(from.layout),
@@ -109,10 +109,14 @@ class Head {
     const PackedMatrix<Real> for_logits(packed_logits_, C_, v.count), for_dinp(packed_, v.count, C_);
     pack(for_logits, {weight_ + v.begin * C_, C_, Layout::columns});
     if (dinp_) pack(for_dinp, {weight_ + v.begin * C_, C_});
-    for_each_rows([&](const Tile& rows, Real* part) {  // part: (rows, C)
+    for_each_rows([&](const Tile& rows, Real* part) {  // part: (rows, C), or (v.count)
       Real* e = kept(v) + rows.begin * v.count;
       multiply(rows.count, {inp_ + (begin_ + rows.begin) * C_, C_}, for_logits, e, v.count, Sum::overwrite);
-      for (std::int64_t r = 0; r < rows.count; ++r) exponentials(rows.begin + r, c, v, e + r * v.count);
+      for (std::int64_t r = 0; r < rows.count; ++r) {
+        Real* x = e + r * v.count;
+        if (ranks_) x = std::copy_n(x, v.count, part) - v.count;  // the logits stay, to be counted
+        exponentials(rows.begin + r, c, v, x);
+      }
       if (dinp_) multiply(rows.count, {e, v.count}, for_dinp, part, C_, Sum::overwrite);
       for (std::int64_t r = 0; r < rows.count; ++r) merge(rows.begin + r, c, part + r * C_);
     });
@@ -121,10 +125,7 @@ class Head {
   // Row r's logits of the chunk become e.
   void exponentials(std::int64_t r, std::int64_t c, const Tile& v, Real* x) {
     const std::int64_t target = targets_[begin_ + r] - v.begin;
-    if (target >= 0 && target < v.count) {
-      at_target_[r] = x[target];
-      if (hits_) hits_[begin_ + r] = target == 0 || max_of(x, target) < x[target];
-    }
+    if (target >= 0 && target < v.count) at_target_[r] = x[target];
     const Real most = max_of(x, v.count);
     for (std::int64_t i = 0; i < v.count; ++i) x[i] = exp_of(x[i] - most);
     chunk_most_[c * group_ + r] = most;
@@ -156,8 +157,10 @@ class Head {
           sum += chunk_sum_[c * group_ + r] * exp_of(chunk_most_[c * group_ + r] - most_[r]);
         }
         losses_[n] = target < 0 ? 0 : most_[r] + std::log(sum) - at_target_[r];
-        if (hits_)
-          hits_[n] = target >= 0 && hits_[n] && is_first_largest(r, target) && std::isfinite(losses_[n]);
+        if (ranks_) {
+          const bool has_rank = target >= 0 && std::isfinite(losses_[n]);
+          ranks_[n] = static_cast<std::int32_t>(has_rank ? rank(r, target) : V_);
+        }
         factor_[r] = target < 0 ? 0 : scale_ / sum;
         if (!dinp_) continue;
         Real* dinp = dinp_ + n * C_;
@@ -171,13 +174,17 @@ class Head {
     });
   }
 
-  // Whether no logit is larger than row r's target's, and none of the chunks before the target's as large.
-  // Its own chunk was looked at in `exponentials`.
-  bool is_first_largest(std::int64_t r, std::int64_t target) const {
-    for (std::int64_t c = 0; c < target / chunk_; ++c) {
-      if (chunk_most_[c * group_ + r] == at_target_[r]) return false;
+  // How many of row r's logits are larger than its target's, or as large and before it.
+  std::int64_t rank(std::int64_t r, std::int64_t target) const {
+    std::int64_t ahead = 0;
+    for (std::int64_t c = 0; c < chunks_; ++c) {
+      const Tile v(c, chunk_, V_);
+      const Real* x = kept(v) + r * v.count;
+      const std::int64_t before = std::clamp<std::int64_t>(target - v.begin, 0, v.count);
+      for (std::int64_t i = 0; i < before; ++i) ahead += x[i] >= at_target_[r];
+      for (std::int64_t i = before; i < v.count; ++i) ahead += x[i] > at_target_[r];
     }
-    return at_target_[r] == most_[r];
+    return ahead;
   }
 
   // dweight += of the rows of chunk c.
@@ -212,7 +219,7 @@ class Head {
   const Real *inp_, *weight_;
   const std::int32_t* targets_;
   Real* losses_;
-  std::int32_t* hits_;
+  std::int32_t* ranks_;
   Real *dinp_, *dweight_;
   const Real scale_;
 

@@ -59,12 +59,12 @@ struct OnlineSum {
 enum class Row { measured, reread, kept };
 
 // Block: one row of logits (R, stride), V columns of it. A thread keeps in shared memory what it will need
-// again itself, so that no barrier is due for it. `hits`, which may be absent, are asked of Row::measured
-// alone: there each thread also looks for a logit that comes before the target's, being larger, or as large
+// again itself, so that no barrier is due for it. `ranks`, which may be absent, are asked of Row::measured
+// alone: there each thread also counts the logits that come before the target's, being larger, or as large
 // and earlier.
 template <class T, Row kRow>
 __global__ void __launch_bounds__(1024)
-    softmax_loss_kernel(float* losses, std::int32_t* hits, T* logits, const std::int32_t* targets,
+    softmax_loss_kernel(float* losses, std::int32_t* ranks, T* logits, const std::int32_t* targets,
                         std::int64_t V, std::int64_t stride, float scale) {
   constexpr int kSize = Pack128<T>::kSize;
   const std::int64_t row = blockIdx.x;
@@ -83,10 +83,10 @@ __global__ void __launch_bounds__(1024)
 
   OnlineSum own;
   float at_rest = 0;
-  float ahead = 0;  // 1: this thread has seen a logit that comes before the target's
+  int ahead = 0;  // logits of this thread that come before the target's
   const auto look = [&](float logit, int column) {
     if constexpr (kRow == Row::measured) {
-      if (logit > at_target || (logit == at_target && column < target)) ahead = 1;
+      ahead += column < target ? logit >= at_target : logit > at_target;
     }
   };
   if (counts) {
@@ -117,9 +117,9 @@ __global__ void __launch_bounds__(1024)
   if (thread == 0) losses[row] = loss;
 
   if constexpr (kRow == Row::measured) {
-    if (!hits) return;
-    ahead = block_max(ahead);
-    if (thread == 0) hits[row] = counts && ahead == 0 && isfinite(loss);
+    if (!ranks) return;
+    ahead = block_sum(ahead);
+    if (thread == 0) ranks[row] = static_cast<std::int32_t>(counts && isfinite(loss) ? ahead : V);
   } else {
     const float factor = counts ? scale / sum : 0.f;
     const auto gradient = [&](float logit, int column) {
@@ -139,7 +139,7 @@ __global__ void __launch_bounds__(1024)
 }
 
 template <class T>
-void softmax_loss(Stream& stream, float* losses, std::int32_t* hits, T* logits, const std::int32_t* targets,
+void softmax_loss(Stream& stream, float* losses, std::int32_t* ranks, T* logits, const std::int32_t* targets,
                   std::int64_t rows, std::int64_t V, std::int64_t stride, double scale, bool gradient) {
   const std::int64_t packs = V / Pack128<T>::kSize;
   const auto threads = static_cast<unsigned>(
@@ -149,15 +149,15 @@ void softmax_loss(Stream& stream, float* losses, std::int32_t* hits, T* logits, 
   const Cost cost{.flops = (gradient ? 8 : 4) * read, .bytes = (gradient ? 2 : 1) * read * sizeof(T)};
   LaunchShape shape{static_cast<unsigned>(rows), threads};
   if (!gradient) {
-    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::measured>), losses, hits, logits, targets,
+    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::measured>), losses, ranks, logits, targets,
                  V, stride, static_cast<float>(scale));
   } else if (kept > kKeptBytes) {
-    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::reread>), losses, hits, logits, targets, V,
-                 stride, static_cast<float>(scale));
+    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::reread>), losses, ranks, logits, targets,
+                 V, stride, static_cast<float>(scale));
   } else {
     shape.shared_bytes = kept;
-    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::kept>), losses, hits, logits, targets, V,
-                 stride, static_cast<float>(scale));
+    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::kept>), losses, ranks, logits, targets,
+                 V, stride, static_cast<float>(scale));
   }
 }
 
@@ -184,8 +184,8 @@ void execute(Context& context, const HeadLoss& op) {
                                                .out_dtype = kDType,
                                                .out_stride = stride});
     softmax_loss(
-        context.stream, op.losses.as<float>() + begin, op.hits ? op.hits.as<std::int32_t>() + begin : nullptr,
-        logits, op.targets.as<std::int32_t>() + begin, rows, V, stride, op.scale, static_cast<bool>(op.dinp));
+        context.stream, op.losses.as<float>() + begin,
+        op.ranks ? op.ranks.as<std::int32_t>() + begin : nullptr, logits, op.targets.as<std::int32_t>() + begin, rows, V, stride, op.scale, static_cast<bool>(op.dinp));
     if (!op.dinp) continue;
     context.matmul.run(context.stream, Product{.m = rows,
                                                .n = C,

@@ -264,9 +264,9 @@ void Backend::check(const HeadLoss& op) {
   Operands c("HeadLoss", "inp", op.inp);
   const auto N = c.dim("inp", op.inp, 2, 0), C = op.inp.dim(1), V = c.dim("weight", op.weight, 2, 0);
   c.output("losses", op.losses, c.exact(), {N});
-  if (op.hits) {
-    if (op.dinp) c.fail("hits", "one beside gradients", "one or the other");
-    c.output("hits", op.hits, DType::i32, {N});
+  if (op.ranks) {
+    if (op.dinp) c.fail("ranks", "one beside gradients", "one or the other");
+    c.output("ranks", op.ranks, DType::i32, {N});
   }
   if (op.dinp || op.dweight) {
     c.output("dinp", op.dinp, {N, C});

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "base/fingerprint.h"
 #include "zhgpt/error.h"
 #include "zhgpt/inference.h"
 #include "zhgpt/trainer.h"
@@ -32,5 +33,18 @@ LoadedModel::LoadedModel(Checkpoint from, const std::string& device, std::int64_
 LoadedModel::LoadedModel(const std::string& directory_or_file, const std::string& which,
                          const std::string& device, std::int64_t threads, std::int64_t max_batch)
     : LoadedModel(open(directory_or_file, which), device, threads, max_batch) {}
+
+std::optional<Dataset> dataset_beside(const Checkpoint& checkpoint) {
+  const KeyValues& progress = checkpoint.progress();
+  if (!progress.has("corpus_fingerprint")) return std::nullopt;
+  try {
+    const std::string directory = std::filesystem::absolute(checkpoint.path()).parent_path();
+    Dataset dataset = load_dataset(directory, parse_fingerprint(progress.get_quoted("corpus_fingerprint")));
+    if (dataset.vocab.code_points() != checkpoint.vocab()) return std::nullopt;
+    return dataset;
+  } catch (const DataError&) {
+    return std::nullopt;
+  }
+}
 
 }  // namespace zhgpt::cli

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "zhgpt/checkpoint.h"
 #include "zhgpt/config.h"
+#include "zhgpt/dataset.h"
 #include "zhgpt/gpt.h"
 #include "zhgpt/tokenizer.h"
 
@@ -24,5 +26,9 @@ struct LoadedModel {
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Gpt> model;
 };
+
+// The text of the run that a checkpoint comes from, by corpus.tokens beside it; nothing where that is not there or
+// is of another text.
+std::optional<Dataset> dataset_beside(const Checkpoint& checkpoint);
 
 }  // namespace zhgpt::cli

@@ -177,6 +177,7 @@ void add_verbs(CLI::App& app, Action& action) {
   add_resume(app, action);
   add_sample(app, action);
   add_eval(app, action);
+  add_report(app, action);
   add_inspect(app, action);
   add_import(app, action);
   add_export(app, action);

@@ -24,6 +24,7 @@ void add_plan(CLI::App& app, Action& action);
 void add_resume(CLI::App& app, Action& action);
 void add_sample(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
+void add_report(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_import(CLI::App& app, Action& action);
 void add_export(CLI::App& app, Action& action);

@@ -72,7 +72,7 @@ void Gpt::allocate_activations(Purpose purpose) {
       static_cast<std::size_t>(training ? config_.n_layer : std::min<std::int64_t>(config_.n_layer, 2)));
 
   Arena arena;
-  for (Tensor* ids : {&inputs_, &targets_, &hits_}) arena.add(*ids, DType::i32, {N});
+  for (Tensor* ids : {&inputs_, &targets_, &ranks_}) arena.add(*ids, DType::i32, {N});
   for (Tensor* rows : {&losses_, &mean_f_, &rstd_f_}) arena.add(*rows, exact_, {N});
   for (Tensor* wide : {&embedded_, &branch_, &ln_f_}) arena.add(*wide, dtype_, {N, C});
   arena.add(last_rows_, dtype_, {max_batch_, C});
@@ -145,8 +145,8 @@ Tensor Gpt::targets(std::int64_t B, std::int64_t T) const {
 Tensor Gpt::losses(std::int64_t B, std::int64_t T) const {
   return losses_.rows(0, B * T);
 }
-Tensor Gpt::hits(std::int64_t B, std::int64_t T) const {
-  return hits_.rows(0, B * T);
+Tensor Gpt::ranks(std::int64_t B, std::int64_t T) const {
+  return ranks_.rows(0, B * T);
 }
 
 Tensor Gpt::block_input(std::int64_t layer, std::int64_t N) {
@@ -336,7 +336,7 @@ void Gpt::backward(std::int64_t B, std::int64_t T, const Dropout& dropout) {
 void Gpt::forward_backward(std::int64_t B, std::int64_t T, double scale, const Dropout& dropout) {
   forward(B, T, dropout);
   backend_.run(HeadLoss{.losses = losses(B, T),
-                        .hits = {},
+                        .ranks = {},
                         .dinp = dnorm_.rows(0, B * T),
                         .dweight = grads_.wte,
                         .inp = ln_f_.rows(0, B * T),
@@ -349,7 +349,7 @@ void Gpt::forward_backward(std::int64_t B, std::int64_t T, double scale, const D
 void Gpt::evaluate(std::int64_t B, std::int64_t T) {
   forward(B, T, Dropout{});
   backend_.run(HeadLoss{.losses = losses(B, T),
-                        .hits = hits(B, T),
+                        .ranks = ranks(B, T),
                         .dinp = {},
                         .dweight = {},
                         .inp = ln_f_.rows(0, B * T),

@@ -205,20 +205,20 @@ Case head_loss_alone(Index N, Index C, Index V) {
 }
 
 // Logits that are exact in every dtype, with equal ones among the largest.
-Case head_hits(Index N, Index V) {
-  return {"HeadLoss, hits", shape({{"N", N}, {"C", 1}, {"V", V}}), [=](Operands& o, Backend&) {
+Case head_ranks(Index N, Index V) {
+  return {"HeadLoss, ranks", shape({{"N", N}, {"C", 1}, {"V", V}}), [=](Operands& o, Backend&) {
             std::vector<double> logits(static_cast<std::size_t>(V));
             for (std::size_t v = 0; v < logits.size(); ++v) logits[v] = static_cast<double>(v * 7 % 11);
-            const Tensor losses = o.unset_exact({N}), hits = o.ids({N}, 2);
+            const Tensor losses = o.unset_exact({N}), ranks = o.ids({N}, 2);
             const std::vector<double> ones(static_cast<std::size_t>(N), 1.0);
             const HeadLoss op{losses,
-                              hits,
+                              ranks,
                               {},
                               {},
                               o.given(ones, {N, 1}),
                               o.given(logits, {V, 1}),
                               o.ids({N}, std::min<Index>(V, 30))};
-            return Prepared{runner(o, op), {{"losses", losses, 4, true}, {"hits", hits, 0}}};
+            return Prepared{runner(o, op), {{"losses", losses, 4, true}, {"ranks", ranks, 0}}};
           }};
 }
 
@@ -316,7 +316,7 @@ std::vector<Case> operation_cases(bool quick) {
       add(attention_decode(real ? 1 : s.B, s.NH, s.HS, s.T), real);
       add(head_loss(real ? 2048 : s.N(), s.C(), s.V), real);
       add(head_loss_alone(real ? 2048 : s.N(), s.C(), s.V), real);
-      if (!real) add(head_hits(s.N(), s.V), false);
+      if (!real) add(head_ranks(s.N(), s.V), false);
       add(sample_tokens(real ? 1 : s.B, s.V), real);
       add_linear(s.N(), s.C(), 3 * s.C(), false, false, real);
       add_linear(s.N(), s.C(), s.C(), false, false, real);

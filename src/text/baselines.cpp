@@ -4,9 +4,9 @@
 //   uniform   ln V
 //   unigram   p(x) = (n(x) + 1/2) / (N + V/2)                (R. Krichevsky, V. Trofimov, 1981)
 //   bigram    p(x|c) = (n(cx) + t(c) p(x)) / (n(c) + t(c)), t(c) the number of different tokens seen after c,
-//   p(x) the
-//             unigram (A. Moffat, "Implementing the PPM data compression scheme", 1990, method C,
+//             p(x) the unigram (A. Moffat, "Implementing the PPM data compression scheme", 1990, method C,
 //             interpolated)
+//   5-gram    kneser_ney.h
 //   xz        the bytes that `text` adds to the LZMA2 stream of `fit`, as UTF-8 with a NUL for <|endoftext|>
 #include <lzma.h>
 
@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "text/kneser_ney.h"
 #include "zhgpt/dataset.h"
 
 namespace zhgpt {
@@ -144,6 +145,18 @@ Baselines compute_baselines(const TokenArray& fit, const TokenArray& text, const
   result.bigram /= static_cast<double>(text.count);
   result.xz = xz_nats(fit, text, vocab);
   return result;
+}
+
+double five_gram_nats(const TokenArray& fit, const TokenArray& text, std::int64_t vocab_size) {
+  KneserNey model(vocab_size);
+  for (std::int64_t i = std::max<std::int64_t>(0, fit.count - kFiveGramTokens); i < fit.count; ++i)
+    model.learn(fit[i]);
+  double nats = 0;
+  for (std::int64_t i = 0; i < text.count; ++i) {
+    nats -= std::log(model.probability(text[i]));
+    if (i < kFiveGramTokens) model.learn(text[i]);
+  }
+  return nats / static_cast<double>(std::max<std::int64_t>(1, text.count));
 }
 
 }  // namespace zhgpt

@@ -91,6 +91,9 @@ std::string read_pointer(const std::string& path) {
 std::string sample_heading(std::int64_t step) {
   return std::string(kSampleHeading) + std::to_string(step) + "\n";
 }
+std::int64_t headed_step(std::string_view line) {
+  return number_after(line, kSampleHeading);
+}
 std::string json_number(double value) {
   return std::isfinite(value) ? to_text(value) : "null";
 }
@@ -126,7 +129,7 @@ void cut_logs_after(const std::string& directory, std::int64_t step) {
   });
   bool dropping = false;
   filter_lines(directory + "/samples.txt", [&](std::string_view line) {
-    if (line.starts_with(kSampleHeading)) dropping = number_after(line, kSampleHeading) > step;
+    if (const std::int64_t headed = headed_step(line); headed >= 0) dropping = headed > step;
     return dropping;
   });
 }

@@ -16,6 +16,7 @@ namespace zhgpt {
 std::string epoch_file_name(std::int64_t epoch);  // epoch_000001.bin
 std::string step_file_name(std::int64_t step);    // step_00000500.bin
 std::string sample_heading(std::int64_t step);    // the line above a sample in samples.txt
+std::int64_t headed_step(std::string_view line);  // the step in such a line; -1: it is none
 std::string json_number(double value);            // null when it is not finite
 
 // A directory on its way to being a new run's: created, proven writable, locked. Unless `keep` is called, all

@@ -227,7 +227,7 @@ EvaluationResult Trainer::evaluate(std::int64_t max_batches) {
 }
 
 EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const TokenArray& tokens,
-                                 std::int64_t max_windows) {
+                                 std::int64_t max_windows, const TokenScored& scored) {
   Backend& backend = model.backend();
   const std::int64_t T = model.config().block_size;
   const std::int64_t whole = (tokens.count - 1) / T;  // windows of T targets
@@ -239,20 +239,23 @@ EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const Token
   if (length <= 0) return {};
 
   std::vector<std::int32_t> inputs, targets;
+  std::vector<std::int64_t> places;  // of the targets in the text
   std::vector<float> losses(static_cast<std::size_t>(max_batch * length));
-  std::vector<std::int32_t> hits(losses.size());
+  std::vector<std::int32_t> ranks(losses.size());
   EvaluationResult result;
   double sum = 0;
-  std::int64_t hit = 0;
+  std::int64_t first_rank = 0, first_five = 0;
   const auto run = [&](std::int64_t B, std::int64_t width) {
     backend.upload(model.inputs(B, width).data, inputs.data(), B * width * 4);
     backend.upload(model.targets(B, width).data, targets.data(), B * width * 4);
     model.evaluate(B, width);
     backend.download(losses.data(), model.losses(B, width).data, B * width * 4);
-    backend.download(hits.data(), model.hits(B, width).data, B * width * 4);
+    backend.download(ranks.data(), model.ranks(B, width).data, B * width * 4);
     for (std::size_t i = 0; i < static_cast<std::size_t>(B * width); ++i) {
       sum += static_cast<double>(losses[i]);
-      hit += hits[i];
+      first_rank += ranks[i] < 1;
+      first_five += ranks[i] < std::min<std::int64_t>(5, model.config().vocab_size);
+      if (scored) scored(places[i], static_cast<double>(losses[i]), ranks[i]);
     }
     result.tokens += B * width;
   };
@@ -260,12 +263,14 @@ EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const Token
     for (std::int64_t t = 0; t < width; ++t) {
       inputs.push_back(tokens[start + t]);
       targets.push_back(tokens[start + t + 1]);
+      places.push_back(start + t + 1);
     }
   };
   for (std::int64_t first = 0; first < used; first += max_batch) {
     const std::int64_t B = std::min(max_batch, used - first);
     inputs.clear();
     targets.clear();
+    places.clear();
     // With fewer windows than there are, they are spread evenly over the text.
     for (std::int64_t b = 0; b < B; ++b) gather((first + b) * windows / used * T, length);
     run(B, length);
@@ -274,11 +279,13 @@ EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const Token
   if (used == windows && rest > 0) {
     inputs.clear();
     targets.clear();
+    places.clear();
     gather(windows * length, rest);
     run(1, rest);
   }
   result.loss = sum / static_cast<double>(result.tokens);
-  result.accuracy = static_cast<double>(hit) / static_cast<double>(result.tokens);
+  result.accuracy = static_cast<double>(first_rank) / static_cast<double>(result.tokens);
+  result.accuracy_5 = static_cast<double>(first_five) / static_cast<double>(result.tokens);
   return result;
 }
 

@@ -74,6 +74,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"ResumeWithoutRun", {"resume"}, "zhgpt resume out"},
         Refusal{"SampleWithoutRun", {"sample"}, "zhgpt sample out"},
         Refusal{"EvalWithoutRun", {"eval"}, "zhgpt eval out"},
+        Refusal{"ReportWithoutRun", {"report"}, "zhgpt report out"},
         Refusal{"InspectWithoutRun", {"inspect"}, "zhgpt inspect out"},
         Refusal{"ResumeOfNothing", {"resume", "nowhere"}, "nowhere", 5},
         Refusal{"SampleOfNothing", {"sample", "nowhere", "-p", "天"}, "nowhere", 5},
@@ -374,8 +375,8 @@ TEST_P(Help, GoesToStdoutInBothLanguages) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Verbs, Help,
-                         testing::Combine(testing::Values("", "train", "resume", "sample", "eval", "inspect",
-                                                          "doctor"),
+                         testing::Combine(testing::Values("", "train", "resume", "sample", "eval", "report",
+                                                          "inspect", "doctor"),
                                           testing::Values("en", "zh")));
 
 TEST(Flags, TheLocaleChoosesTheLanguage) {

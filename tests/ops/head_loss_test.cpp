@@ -1,4 +1,7 @@
 // HeadLoss: the losses, their gradients, padding, evaluation, and vocabularies beyond one tile or group.
+#include <algorithm>
+#include <numeric>
+
 #include "support/device.h"
 #include "support/fill.h"
 #include "support/reference_ops.h"
@@ -98,35 +101,43 @@ TEST_P(Head, EvaluationGivesTheSameLosses) {
 
 // One channel, whose input is 1: the weights are the logits, exact in every dtype. The largest V has more
 // than one chunk of vocabulary on the CPU, and rows that no block keeps on a GPU.
-TEST_P(Head, AHitIsTheFirstOfTheLargestLogits) {
+TEST_P(Head, OfEqualLogitsTheFirstComesFirst) {
   for (const Index V : {Index{7}, Index{1030}, Index{250000}}) {
     for (const Index first : {Index{0}, V / 2, V - 3}) {
       const Index last = V - 1;
       Values<double> weight(static_cast<std::size_t>(V), 1.0);
       at(weight, first) = at(weight, first + 1) = at(weight, last) = 2;
       const Index other = first == 0 ? 3 : 0;
-      Values<std::int32_t> targets;
-      for (Index target : {first, first + 1, last, other, Index{-1}, first})
-        targets.push_back(static_cast<std::int32_t>(target));
-      Values<double> inp(targets.size(), 1.0);
-      inp.back() = -1;  // what was largest is smallest now
+      // `other` is the first of the small ones, or the second after two of the three large. Where the input is
+      // -1 the large ones are behind all others.
+      const auto v = static_cast<std::int32_t>(V);
+      const std::int32_t of_other = first == 0 ? 4 : 3;
+      Values<std::int32_t> targets, expected;
+      Values<double> inp;
+      for (int again = 0; again < 5; ++again) {  // more than a group of rows of the largest V
+        for (Index target : {first, first + 1, last, other, Index{-1}, first})
+          targets.push_back(static_cast<std::int32_t>(target));
+        for (double x : {1, 1, 1, 1, 1, -1}) inp.push_back(x);
+        for (std::int32_t rank : {0, 1, 2, of_other, v, v - 3}) expected.push_back(rank);
+      }
       const Index N = static_cast<Index>(targets.size());
-      const Tensor losses = bench().unset_exact({N}), hits = bench().ints({7, 7, 7, 7, 7, 7}, {N});
+      const Tensor losses = bench().unset_exact({N}),
+                   ranks = bench().ints(Values<std::int32_t>(targets.size(), 7), {N});
       bench().run(HeadLoss{losses,
-                           hits,
+                           ranks,
                            {},
                            {},
                            bench().reals(inp, {N, 1}),
                            bench().reals(weight, {V, 1}),
                            bench().ints(targets, {N}),
                            1});
-      EXPECT_EQ(bench().read_ints(hits), (Values<std::int32_t>{1, 0, 0, 0, 0, 0})) << V << " " << first;
+      EXPECT_EQ(bench().read_ints(ranks), expected) << V << " " << first;
     }
   }
 }
 
 // Each row's channel of its own, so that it has the logits that the test wants: all small integers.
-TEST_P(Head, HitsBesideThoseOfAPlainSearch) {
+TEST_P(Head, RanksBesideThoseOfAPlainSort) {
   const Index N = 70, V = 600;
   const auto weight_ids = random_ids(V * N, 1, 40);
   const Values<double> weight(weight_ids.begin(), weight_ids.end());
@@ -135,37 +146,39 @@ TEST_P(Head, HitsBesideThoseOfAPlainSearch) {
   Values<std::int32_t> expected;
   for (Index n = 0; n < N; ++n) {
     at(inp, n * N + n) = 1;
-    Index best = 0;
-    for (Index v = 1; v < V; ++v) {
-      if (at(weight, v * N + n) > at(weight, best * N + n)) best = v;
-    }
-    if (n % 3 == 0) at(targets, n) = static_cast<std::int32_t>(best);
-    expected.push_back(at(targets, n) == best);
+    Values<std::int32_t> order(static_cast<std::size_t>(V));
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+      return at(weight, a * N + n) > at(weight, b * N + n);
+    });
+    if (n % 3 == 0) at(targets, n) = order[static_cast<std::size_t>(n / 3)];
+    const auto place = std::find(order.begin(), order.end(), at(targets, n));
+    expected.push_back(static_cast<std::int32_t>(place - order.begin()));
   }
   const Tensor losses = bench().unset_exact({N}),
-               hits = bench().ints(Values<std::int32_t>(static_cast<std::size_t>(N), 7), {N});
+               ranks = bench().ints(Values<std::int32_t>(static_cast<std::size_t>(N), 7), {N});
   bench().run(HeadLoss{losses,
-                       hits,
+                       ranks,
                        {},
                        {},
                        bench().reals(inp, {N, N}),
                        bench().reals(weight, {V, N}),
                        bench().ints(targets, {N}),
                        1});
-  EXPECT_EQ(bench().read_ints(hits), expected);
+  EXPECT_EQ(bench().read_ints(ranks), expected);
 }
 
-TEST_P(Head, NoHitWhereTheLossIsNotFinite) {
-  const Tensor losses = bench().unset_exact({2}), hits = bench().ints({7, 7}, {2});
+TEST_P(Head, TheLastRankWhereTheLossIsNotFinite) {
+  const Tensor losses = bench().unset_exact({2}), ranks = bench().ints({7, 7}, {2});
   bench().run(HeadLoss{losses,
-                       hits,
+                       ranks,
                        {},
                        {},
                        bench().reals({kNaN, 1}, {2, 1}),
                        bench().reals({1, 3, 2}, {3, 1}),
                        bench().ints({1, 1}, {2}),
                        1});
-  EXPECT_EQ(bench().read_ints(hits), (Values<std::int32_t>{0, 1}));
+  EXPECT_EQ(bench().read_ints(ranks), (Values<std::int32_t>{3, 0}));
 }
 
 TEST_P(Head, NothingButPadding) {

@@ -66,12 +66,16 @@ class Evaluation : public ::testing::Test {
   }
   static ModelConfig config() { return {.n_layer = 1, .n_head = 2, .n_embd = 16, .block_size = T, .vocab_size = V}; }
 
-  // Loss of the target after `ids`, from the logits alone, in double.
-  double loss_of(std::span<const std::int32_t> ids, std::int32_t target) {
+  std::vector<float> logits_after(std::span<const std::int32_t> ids) {
     const auto t = static_cast<std::int64_t>(ids.size());
     backend_->upload(model_.inputs(1, t).data, ids.data(), t * 4);
     std::vector<float> logits(V);
     backend_->download(logits.data(), model_.last_logits(1, t).data, V * 4);
+    return logits;
+  }
+  // Loss of the target after `ids`, from the logits alone, in double.
+  double loss_of(std::span<const std::int32_t> ids, std::int32_t target) {
+    const std::vector<float> logits = logits_after(ids);
     const double top = *std::max_element(logits.begin(), logits.end());
     double sum = 0;
     for (float logit : logits) sum += std::exp(static_cast<double>(logit) - top);
@@ -104,6 +108,29 @@ TEST_F(Evaluation, EveryTokenButTheFirstCountsOnce) {
       EXPECT_NEAR(got.loss, expected / static_cast<double>(count - 1), 1e-5) << count << " in batches of " << max_batch;
     }
   }
+}
+
+TEST_F(Evaluation, EachTokenIsToldInOrderWithItsLossAndRank) {
+  const std::vector<std::int32_t> ids = test::made_up_ids(75, V, 9);
+  std::int64_t next = 1, first = 0, among_five = 0;
+  const EvaluationResult got =
+      evaluate_tokens(model_, 3, test::token_array(ids), 0, [&](std::int64_t index, double loss, std::int32_t rank) {
+        ASSERT_EQ(index, next++);
+        const std::int64_t start = (index - 1) / T * T;
+        const auto context =
+            std::span(ids).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(index - start));
+        const std::int32_t target = ids[static_cast<std::size_t>(index)];
+        EXPECT_NEAR(loss, loss_of(context, target), 1e-4) << index;
+        const std::vector<float> logits = logits_after(context);
+        const float own = logits[static_cast<std::size_t>(target)];
+        EXPECT_EQ(rank, std::ranges::count_if(logits, [&](float logit) { return logit > own; })) << index;
+        first += rank == 0;
+        among_five += rank < 5;
+      });
+  EXPECT_EQ(next, 75);
+  EXPECT_GT(among_five, first);
+  EXPECT_DOUBLE_EQ(got.accuracy, static_cast<double>(first) / 74);
+  EXPECT_DOUBLE_EQ(got.accuracy_5, static_cast<double>(among_five) / 74);
 }
 
 TEST_F(Evaluation, FewerWindowsAreSpreadOverTheText) {
