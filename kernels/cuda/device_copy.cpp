@@ -20,8 +20,9 @@ PinnedCopy::~PinnedCopy() {
   check_nothrow(cudaStreamSynchronize(copies_.get()), "end of a copy");  // a piece may still arrive
 }
 
+// A piece of the copy before may still be on its way, read ahead and never asked for: it arrives torn, and its
+// slot is filled again, later on the same stream, before anybody reads it.
 void PinnedCopy::take() {
-  copies_.synchronize();  // a piece that nobody asked for may still be read from the copy before
   auto* to = static_cast<std::byte*>(memory_.data());
   for (const Tensor& tensor : of_) {
     check(cudaMemcpyAsync(to, tensor.data, static_cast<std::size_t>(tensor.bytes()), cudaMemcpyDeviceToDevice,

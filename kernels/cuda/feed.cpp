@@ -9,7 +9,7 @@ PinnedFeed::PinnedFeed(Stream& reader, void* device, std::int64_t slot_bytes)
       device_(static_cast<char*>(device)),
       slot_bytes_(static_cast<std::size_t>(slot_bytes)),
       host_(page_locked(kSlots * slot_bytes_)) {
-  for (const Event& event : sent_) event.record(reader_);  // the reader's stream has zeroed the slots
+  for (const StreamEvent& event : sent_) event.record(reader_);  // the reader's stream has zeroed the slots
 }
 
 PinnedFeed::~PinnedFeed() {

@@ -208,7 +208,8 @@ void remove_old_checkpoints(const std::string& directory, const RunId& run, cons
     });
     for (auto old = found.rbegin(); found.rend() - old > rules.newest; ++old) {
       const auto& [step, name] = *old;
-      const bool is_kept = name == named || (planned != found.end() && name == planned->second) || std::find(best.begin(), best.end(), step) != best.end() ||
+      const bool is_kept = name == named || (planned != found.end() && name == planned->second) ||
+                           std::find(best.begin(), best.end(), step) != best.end() ||
                            (rules.always && rules.always(step));
       if (is_kept) continue;
       const std::string path = directory + "/" + name;

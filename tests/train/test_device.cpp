@@ -179,7 +179,7 @@ TEST_P(OnCuda, ACheckpointGoesOnOnTheCpuAndBack) {
 // S5-43, on a device that is not the host: saved beside steps, which are replays of a graph by then
 TEST_P(OnCuda, SavedBesideTheTrainingAreTheBitsOfASaveOnTheSpot) {
   const test::TempDirectory directory;
-  for (const std::uint64_t seed : {0, 1, 5}) {
+  for (const std::uint64_t seed : {0, 5}) {
     take_order(seed);
     TrainerKit kit(config(), device_text());
     AsyncSaver saver(*kit, directory.path());

@@ -158,14 +158,13 @@ TEST_F(Saving, AResumedRunKnowsTheBestAndDoesNotOverwriteIt) {
 
 // Where a run was stopped by hand is nothing to go back to from trouble: what is stays, however little is kept.
 TEST_F(Saving, AStopByHandLeavesWhatARollBackNeeds) {
+  set_policy("last", 60);
   config_.train.keep_last = 1;
-  config_.train.save_policy = "last";
-  config_.train.max_iters = 60;
   EXPECT_EQ(run(25), Outcome::signalled);
-  EXPECT_EQ(checkpoints(), (Names{"epoch_000001.bin", "step_00000025.bin"}));
+  EXPECT_EQ(checkpoints(), (Names{"step_00000020.bin", "step_00000025.bin"}));
   resume();
   EXPECT_EQ(run(28), Outcome::signalled);
-  EXPECT_EQ(checkpoints(), (Names{"epoch_000001.bin", "step_00000028.bin"}));
+  EXPECT_EQ(checkpoints(), (Names{"step_00000020.bin", "step_00000028.bin"}));
   std::vector<std::string> notes;
   const auto back = checkpoint_before_trouble(directory_.path(), run_id(1), 28, &notes);
   ASSERT_TRUE(back);
