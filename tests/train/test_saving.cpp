@@ -158,8 +158,9 @@ TEST_F(Saving, AResumedRunKnowsTheBestAndDoesNotOverwriteIt) {
 
 // Where a run was stopped by hand is nothing to go back to from trouble: what is stays, however little is kept.
 TEST_F(Saving, AStopByHandLeavesWhatARollBackNeeds) {
-  set_policy("last", 60);
   config_.train.keep_last = 1;
+  config_.train.save_policy = "last";
+  config_.train.max_iters = 60;
   EXPECT_EQ(run(25), Outcome::signalled);
   EXPECT_EQ(checkpoints(), (Names{"step_00000020.bin", "step_00000025.bin"}));
   resume();
