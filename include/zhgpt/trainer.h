@@ -92,7 +92,7 @@ class Trainer {
   bool text_is_on_device() const;  // the whole of it; otherwise each step's windows are sent there
   EvaluationState& evaluations() { return evaluations_; }
   Stability& stability() { return stability_; }  // saved and restored
-  std::string& history() { return history_; }  // JSON lines, one an evaluation and one where the text changed; saved
+  std::string& history() { return history_; }  // JSON lines: evaluations, and where the text changed; saved
 
   // Goes back to a checkpoint of this run and passes over the batches of all steps from there up to and with
   // `trouble`, a step that was done: "restart training from a checkpoint roughly 100 steps before the spike

@@ -1,7 +1,7 @@
 // CudaBackend: the memory of one GPU and the operations of kernels/cuda on one stream, in f32 or bf16.
 //
-// Everything is put on the stream and runs in order; the host waits only in upload, download, synchronize and
-// Readback::wait. Results are bit-identical from run to run on one kind of device.
+// Everything is put on the stream and runs in order; the host waits only in upload, download, synchronize,
+// Readback::wait and DeviceCopy::read. Results are bit-identical from run to run on one kind of device.
 #pragma once
 
 #include "cuda/attention_cudnn.h"

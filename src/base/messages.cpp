@@ -28,7 +28,8 @@ std::string_view message_text(Msg id, Lang lang) {
 }
 
 std::string spoken_name(std::string_view english) {
-  const auto* found = std::find_if(std::begin(kTexts), std::end(kTexts), [&](const Texts& texts) { return texts.en == english; });
+  const auto* found = std::find_if(std::begin(kTexts), std::end(kTexts),
+                                   [&](const Texts& texts) { return texts.en == english; });
   return std::string(language() == Lang::en || found == std::end(kTexts) ? english : found->zh);
 }
 

@@ -201,7 +201,8 @@ void remove_old_checkpoints(const std::string& directory, const RunId& run, cons
     const std::string named = read_pointer(directory + "/best");
     const auto planned = std::find_if(found.begin(), found.end(), [&](const auto& file) {
       try {
-        return !rules.newest_is_planned && is_planned(Checkpoint::open(directory + "/" + file.second).progress());
+        return !rules.newest_is_planned &&
+               is_planned(Checkpoint::open(directory + "/" + file.second).progress());
       } catch (const Error&) {  // a damaged one is nothing to go back to
         return false;
       }

@@ -385,8 +385,8 @@ void Trainer::restore(const Checkpoint& from) {
   stability_.restore_from(p);
   history_ = from.history();
   if (const std::string fingerprint = fingerprint_text(dataset_.fingerprint);
-      p.get_quoted("corpus_fingerprint") != fingerprint) {  // losses on another text are no measure for this one's
-    evaluations_ = {};
+      p.get_quoted("corpus_fingerprint") != fingerprint) {
+    evaluations_ = {};  // losses on another text are no measure for those on this one
     history_ += "{\"step\":" + to_text(s.step) + ",\"corpus_fingerprint\":\"" + fingerprint + "\"}\n";
   }
   run_id_ = from.run_id();

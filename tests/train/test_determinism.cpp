@@ -121,7 +121,7 @@ TEST(Determinism, LookingOnDoesNotMatter) {
   EXPECT_EQ(state_hash(watched->snapshot()), hash_after_training(7, 2));
 }
 
-// T27: a run in its directory, saved twice, whose clock of the wall goes forward, back, beyond 2038 and before 1970.
+// T27: a run that is stopped and resumed while the clock goes forward, back, beyond 2038 and before 1970.
 TEST_F(ClockTest, JumpsDoNotMatterToASingleByteOfACheckpoint) {
   EXPECT_EQ(run(), Outcome::finished);
   const std::string expected = test::contents(file("step_00000040.bin"));
