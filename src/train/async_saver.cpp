@@ -61,6 +61,8 @@ std::optional<AsyncSaver::Outcome> AsyncSaver::finished(bool wait) {
     outcome_.is_finite = false;
   } catch (const IoError& error) {
     outcome_.error = error.what();
+  } catch (const std::system_error& error) {  // of the file system
+    outcome_.error = error.what();
   }
   snapshot_ = {};
   return outcome_;
