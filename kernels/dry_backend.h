@@ -32,6 +32,9 @@ class DryBackend : public Backend {
   std::unique_ptr<Readback> make_readback(std::int64_t, const char*) override {
     return std::make_unique<DryReadback>();  // the host's memory is not counted
   }
+  std::unique_ptr<DeviceCopy> make_device_copy(std::vector<Tensor> of, std::int64_t, const char* what) final {
+    return std::make_unique<DryCopy>(allocate(bytes_of(of), what));
+  }
   std::unique_ptr<Feed> make_feed(void*, std::int64_t) final { return nullptr; }
   Measured measure(const std::function<void()>&, const std::function<void()>&) final { return {}; }
 
@@ -55,6 +58,15 @@ class DryBackend : public Backend {
 
    private:
     std::function<void()> operations_;
+  };
+  class DryCopy final : public DeviceCopy {
+   public:
+    explicit DryCopy(Buffer memory) : memory_(std::move(memory)) {}
+    void take() override {}
+    void read(std::int64_t, std::span<std::byte>) override {}
+
+   private:
+    Buffer memory_;
   };
   const std::int64_t memory_bytes_;
 };

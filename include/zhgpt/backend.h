@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,19 @@ class Feed {
   virtual void send(std::int64_t slot) = 0;
 };
 
+// Device memory as it was at one moment, copied within the device, which is quick. Another thread reads it
+// while operations go on.
+class DeviceCopy {
+ public:
+  static constexpr std::int64_t kPieces = 2;  // of the host's memory, where the device is not the host
+  virtual ~DeviceCopy() = default;
+  // Copies what the memory holds after all that was run before. REQUIRES: nobody reads.
+  virtual void take() = 0;
+  // Any thread, one at a time: bytes of the copy taken last, in which the tensors stand one after another.
+  // From front to back is fastest, since the next piece is then under way. Throws DeviceError.
+  virtual void read(std::int64_t offset, std::span<std::byte> to) = 0;
+};
+
 // What memory is taken for.
 struct MemoryUse {
   std::string what;
@@ -127,6 +141,10 @@ class Backend {
   // Takes so much memory of the host; on a backend whose device is the host it counts as `what` in `memory`.
   // Throws DeviceError.
   virtual std::unique_ptr<Readback> make_readback(std::int64_t bytes, const char* what) = 0;
+  // Takes as much device memory as the tensors have, and where the device is not the host kPieces pieces of
+  // the host's, through which the copy is read. Throws OutOfMemory, DeviceError.
+  virtual std::unique_ptr<DeviceCopy> make_device_copy(std::vector<Tensor> of, std::int64_t piece_bytes,
+                                                       const char* what) = 0;
   // device: device memory of Feed::kSlots * slot_bytes, slot after slot, that outlives the feed. nullptr on a
   // dry backend.
   virtual std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) = 0;

@@ -128,7 +128,8 @@ struct CheckpointHeader {
 std::optional<CheckpointHeader> peek_checkpoint(const std::string& path) noexcept;
 
 // The newest checkpoint in a directory that is whole: highest step whose file verifies. `skipped`, when
-// given, receives a line for each newer file that did not. Nothing is judged by name or time. nullopt when
+// given, receives a line for each newer file that did not. Only NAME.bin, which is what runs write: a
+// converted copy in another format is taken where it is named. Nothing is judged by name or time. nullopt when
 // there is none.
 std::optional<Checkpoint> open_newest_checkpoint(const std::string& directory,
                                                  std::vector<std::string>* skipped = nullptr);

@@ -26,6 +26,9 @@ Lang language();
 Lang language_of_locale(std::string_view locale_name);  // "zh_CN.UTF-8" -> zh; anything else -> en
 
 std::string_view message_text(Msg id, Lang lang);
+// The message of this English text in the language spoken, or the text itself: for names that code gives
+// things, as those of memory.
+std::string spoken_name(std::string_view english);
 std::string format_message(std::string_view text, const std::vector<std::string>& arguments);
 
 inline std::string to_text(std::string text) {

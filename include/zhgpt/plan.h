@@ -1,8 +1,8 @@
 // What a training run takes, known before anything runs: the Trainer itself, made on a dry backend.
 //
-// It is the memory of the device, byte by byte as it will be asked for. On top come, on the host, the text (2
-// or 4 bytes a character) and, on a GPU, the copy of the state that a save is written from (12 bytes a
-// parameter, page-locked) and what the driver keeps for itself: some hundred MB.
+// It is the memory of the device, byte by byte as it will be asked for, the copy of the state that a save is
+// written from (12 bytes a parameter) included. On top come, on the host, the text (2 or 4 bytes a character)
+// and, on a GPU, what a save is read through and what the driver keeps for itself: some hundred MB.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@ struct RunPlan {
   DType dtype;                    // of activations and products
   std::vector<MemoryUse> memory;  // of the device, all that the run takes there
   std::int64_t memory_bytes = 0;  // their sum
+  std::int64_t host_bytes = 0;    // of the host besides, page-locked, to save through; 0 for the CPU
   std::int64_t tokens_per_step = 0;
   std::vector<LaunchCost> launches;  // of one step, in order; empty for the CPU
 };

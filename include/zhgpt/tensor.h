@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <vector>
 
 namespace zhgpt {
 
@@ -69,5 +70,7 @@ struct Tensor {
  private:
   [[noreturn]] void throw_wrong_dtype(DType wanted) const;
 };
+
+std::int64_t bytes_of(const std::vector<Tensor>& tensors);  // of all together
 
 }  // namespace zhgpt

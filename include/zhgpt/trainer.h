@@ -44,7 +44,6 @@ struct EvaluationResult {
 // What the model made of token `index` of the text: its loss in nats, its rank as in HeadLoss.
 using TokenScored = std::function<void(std::int64_t index, double loss, std::int32_t rank)>;
 
-class StateCopy;
 class TextFeed;
 
 class Trainer {
@@ -93,7 +92,7 @@ class Trainer {
   bool text_is_on_device() const;  // the whole of it; otherwise each step's windows are sent there
   EvaluationState& evaluations() { return evaluations_; }
   Stability& stability() { return stability_; }  // saved and restored
-  std::string& history() { return history_; }  // JSON lines, one an evaluation; saved and restored
+  std::string& history() { return history_; }  // JSON lines: evaluations, and where the text changed; saved
 
   // Goes back to a checkpoint of this run and passes over the batches of all steps from there up to and with
   // `trouble`, a step that was done: "restart training from a checkpoint roughly 100 steps before the spike
@@ -103,10 +102,12 @@ class Trainer {
 
   // REQUIRES: no step runs while the snapshot is read. Reads device memory lazily, tensor by tensor.
   Snapshot snapshot();
-  // The same, read from a copy on the host that is taken now: steps may go on meanwhile, and any thread may
-  // read it once the copy is ready, until the next call.
+  // The same, read from a copy on the device that is taken now: steps may go on meanwhile, and one other
+  // thread may read it, until the next call. Through this much of the host's memory, twice, where the device
+  // is not the host:
+  static constexpr std::int64_t kSavePieceBytes = std::int64_t{16} << 20;
   Snapshot copied_snapshot();
-  bool copy_is_ready(bool wait);
+  std::int64_t host_bytes_to_save() const;  // of those two pieces
   void set_run_id(const RunId& id) { run_id_ = id; }
   const RunId& run_id() const { return run_id_; }
   // Where its checkpoints come from, as they say themselves: the state hash of the checkpoint that this
@@ -128,7 +129,7 @@ class Trainer {
   std::unique_ptr<Gpt> model_;
   std::unique_ptr<Optimizer> optimizer_;
   Buffer state_buffer_, history_buffer_, rates_buffer_;
-  std::unique_ptr<StateCopy> copy_;
+  std::unique_ptr<DeviceCopy> copy_;
   std::unique_ptr<TextFeed> text_;
   std::unique_ptr<Recording> recorded_step_;
   std::unique_ptr<Readback> history_readback_;

@@ -34,6 +34,26 @@ class CpuReadback final : public Readback {
   Buffer memory_;
 };
 
+// Read where it lies.
+class CpuCopy final : public DeviceCopy {
+ public:
+  CpuCopy(Buffer memory, std::vector<Tensor> of) : memory_(std::move(memory)), of_(std::move(of)) {}
+  void take() override {
+    auto* to = static_cast<std::byte*>(memory_.data());
+    for (const Tensor& tensor : of_) {
+      std::memcpy(to, tensor.data, static_cast<std::size_t>(tensor.bytes()));
+      to += tensor.bytes();
+    }
+  }
+  void read(std::int64_t offset, std::span<std::byte> to) override {
+    std::memcpy(to.data(), static_cast<const std::byte*>(memory_.data()) + offset, to.size());
+  }
+
+ private:
+  Buffer memory_;
+  std::vector<Tensor> of_;
+};
+
 // The slots are written in place.
 class CpuFeed final : public Feed {
  public:
@@ -90,6 +110,12 @@ std::unique_ptr<Recording> CpuBackend::record(std::function<void()> operations) 
 
 std::unique_ptr<Readback> CpuBackend::make_readback(std::int64_t bytes, const char* what) {
   return std::make_unique<CpuReadback>(allocate(bytes, what));
+}
+
+std::unique_ptr<DeviceCopy> CpuBackend::make_device_copy(std::vector<Tensor> of, std::int64_t,
+                                                         const char* what) {
+  Buffer memory = allocate(bytes_of(of), what);
+  return std::make_unique<CpuCopy>(std::move(memory), std::move(of));
 }
 
 std::unique_ptr<Feed> CpuBackend::make_feed(void* device, std::int64_t slot_bytes) {

@@ -24,6 +24,8 @@ class CpuBackend final : public Backend {
   Measured measure(const std::function<void()>& before, const std::function<void()>& operations) override;
   std::unique_ptr<Recording> record(std::function<void()> operations) override;
   std::unique_ptr<Readback> make_readback(std::int64_t bytes, const char* what) override;
+  std::unique_ptr<DeviceCopy> make_device_copy(std::vector<Tensor> of, std::int64_t piece_bytes,
+                                               const char* what) override;
   std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) override;
 
  private:

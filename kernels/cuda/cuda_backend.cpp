@@ -3,6 +3,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "cuda/device_copy.h"
 #include "cuda/dispatch.h"
 #include "cuda/error.h"
 #include "cuda/feed.h"
@@ -97,6 +98,12 @@ std::unique_ptr<Recording> CudaBackend::record(std::function<void()> operations)
 
 std::unique_ptr<Readback> CudaBackend::make_readback(std::int64_t bytes, const char*) {
   return std::make_unique<cuda::EventReadback>(stream_, bytes);
+}
+
+std::unique_ptr<DeviceCopy> CudaBackend::make_device_copy(std::vector<Tensor> of, std::int64_t piece_bytes,
+                                                          const char* what) {
+  Buffer memory = allocate(bytes_of(of), what);
+  return std::make_unique<cuda::PinnedCopy>(stream_, std::move(memory), std::move(of), piece_bytes);
 }
 
 std::unique_ptr<Feed> CudaBackend::make_feed(void* device, std::int64_t slot_bytes) {

@@ -1,7 +1,7 @@
 // CudaBackend: the memory of one GPU and the operations of kernels/cuda on one stream, in f32 or bf16.
 //
-// Everything is put on the stream and runs in order; the host waits only in upload, download, synchronize and
-// Readback::wait. Results are bit-identical from run to run on one kind of device.
+// Everything is put on the stream and runs in order; the host waits only in upload, download, synchronize,
+// Readback::wait and DeviceCopy::read. Results are bit-identical from run to run on one kind of device.
 #pragma once
 
 #include "cuda/attention_cudnn.h"
@@ -28,6 +28,8 @@ class CudaBackend final : public Backend {
   Measured measure(const std::function<void()>& before, const std::function<void()>& operations) override;
   std::unique_ptr<Recording> record(std::function<void()> operations) override;
   std::unique_ptr<Readback> make_readback(std::int64_t bytes, const char* what) override;
+  std::unique_ptr<DeviceCopy> make_device_copy(std::vector<Tensor> of, std::int64_t piece_bytes,
+                                               const char* what) override;
   std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) override;
 
  private:

@@ -3,22 +3,13 @@
 #include "cuda/error.h"
 
 namespace zhgpt::cuda {
-namespace {
-
-void* page_locked(std::size_t bytes) {
-  void* memory = nullptr;
-  check(cudaHostAlloc(&memory, bytes, cudaHostAllocDefault), "page-locked memory");
-  return memory;
-}
-
-}  // namespace
 
 PinnedFeed::PinnedFeed(Stream& reader, void* device, std::int64_t slot_bytes)
     : reader_(reader),
       device_(static_cast<char*>(device)),
       slot_bytes_(static_cast<std::size_t>(slot_bytes)),
       host_(page_locked(kSlots * slot_bytes_)) {
-  for (const Event& event : sent_) event.record(reader_);  // the reader's stream has zeroed the slots
+  for (const StreamEvent& event : sent_) event.record(reader_);  // the reader's stream has zeroed the slots
 }
 
 PinnedFeed::~PinnedFeed() {
@@ -42,26 +33,6 @@ void PinnedFeed::send(std::int64_t slot) {
   copied_[s].record(copies_);
   sent_[s].record(reader_);
   copied_[s].hold_back(reader_);
-}
-
-void PinnedFeed::Free::operator()(void* host) const noexcept {
-  check_nothrow(cudaFreeHost(host), "cudaFreeHost");
-}
-
-PinnedFeed::Event::Event() {
-  check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "creating an event");
-}
-PinnedFeed::Event::~Event() {
-  check_nothrow(cudaEventDestroy(event_), "destroying an event");
-}
-void PinnedFeed::Event::record(const Stream& stream) const {
-  check(cudaEventRecord(event_, stream.get()), "recording an event");
-}
-void PinnedFeed::Event::hold_back(const Stream& stream) const {
-  check(cudaStreamWaitEvent(stream.get(), event_, 0), "waiting for an event");
-}
-void PinnedFeed::Event::wait() const {
-  check(cudaEventSynchronize(event_), "waiting for an event");
 }
 
 }  // namespace zhgpt::cuda

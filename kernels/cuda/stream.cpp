@@ -24,6 +24,22 @@ void Stream::Destroy::operator()(cudaStream_t stream) const noexcept {
   check_nothrow(cudaStreamDestroy(stream), "destroying a stream");
 }
 
+StreamEvent::StreamEvent() {
+  check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "creating an event");
+}
+StreamEvent::~StreamEvent() {
+  check_nothrow(cudaEventDestroy(event_), "destroying an event");
+}
+void StreamEvent::record(const Stream& stream) const {
+  check(cudaEventRecord(event_, stream.get()), "recording an event");
+}
+void StreamEvent::hold_back(const Stream& stream) const {
+  check(cudaStreamWaitEvent(stream.get(), event_, 0), "waiting for an event");
+}
+void StreamEvent::wait() const {
+  check(cudaEventSynchronize(event_), "waiting for an event");
+}
+
 TimedEvent::TimedEvent() {
   cudaEvent_t event;
   check(cudaEventCreate(&event), "creating an event");

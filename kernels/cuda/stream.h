@@ -48,6 +48,21 @@ class LedgerScope {
   Ledger* before_;
 };
 
+// A point of a stream that others wait for. All throw DeviceError.
+class StreamEvent {
+ public:
+  StreamEvent();
+  StreamEvent(const StreamEvent&) = delete;
+  StreamEvent& operator=(const StreamEvent&) = delete;
+  ~StreamEvent();
+  void record(const Stream& stream) const;     // here the stream is now
+  void hold_back(const Stream& stream) const;  // until what was recorded has happened
+  void wait() const;                           // the host, likewise
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
 // A point of a stream and the time at which the device reached it.
 class TimedEvent {
  public:

@@ -1,6 +1,8 @@
 #include "zhgpt/messages.h"
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 
 namespace zhgpt {
 namespace {
@@ -23,6 +25,12 @@ Lang language_of_locale(std::string_view locale_name) { return locale_name.start
 std::string_view message_text(Msg id, Lang lang) {
   const Texts& texts = kTexts[static_cast<std::size_t>(id)];
   return lang == Lang::zh ? texts.zh : texts.en;
+}
+
+std::string spoken_name(std::string_view english) {
+  const auto* found = std::find_if(std::begin(kTexts), std::end(kTexts),
+                                   [&](const Texts& texts) { return texts.en == english; });
+  return std::string(language() == Lang::en || found == std::end(kTexts) ? english : found->zh);
 }
 
 std::string format_message(std::string_view text, const std::vector<std::string>& arguments) {

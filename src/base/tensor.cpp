@@ -72,4 +72,10 @@ void Tensor::throw_wrong_dtype(DType wanted) const {
   throw ConfigError(std::string("Tensor: holds ") + dtype_name(dtype) + ", read as " + dtype_name(wanted));
 }
 
+std::int64_t bytes_of(const std::vector<Tensor>& tensors) {
+  std::int64_t bytes = 0;
+  for (const Tensor& tensor : tensors) bytes += tensor.bytes();
+  return bytes;
+}
+
 }  // namespace zhgpt

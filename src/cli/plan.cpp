@@ -152,8 +152,11 @@ void print_text(const RunPlan& plan, const Config& config, const Place& place, s
             << "\n";
   const auto mib = [](std::int64_t bytes) { return fixed(static_cast<double>(bytes) / (1 << 20), 1); };
   print_row("", {tr(Msg::plan_bytes), "MiB"});
-  for (const MemoryUse& use : plan.memory) print_row(use.what, {to_text(use.bytes), mib(use.bytes)});
+  for (const MemoryUse& use : plan.memory) {
+    print_row(spoken_name(use.what), {to_text(use.bytes), mib(use.bytes)});
+  }
   print_row(tr(Msg::plan_in_all), {to_text(plan.memory_bytes), mib(plan.memory_bytes)});
+  if (plan.host_bytes > 0) std::cout << tr(Msg::plan_host, plan.host_bytes) << "\n";
   std::cout << tr(Msg::plan_place, place.memory_bytes, place.memory_source) << " "
             << (batch > 0 ? tr(Msg::batch_that_fits, batch) : tr(Msg::no_batch_fits)) << "\n";
   if (!place.card) return;
@@ -188,6 +191,7 @@ void print_json(const RunPlan& plan, const Config& config, const Place& place, s
   for (const MemoryUse& use : plan.memory)
     out["memory"].push_back({{"what", use.what}, {"bytes", use.bytes}});
   out["memory_bytes"] = plan.memory_bytes;
+  out["host_bytes"] = plan.host_bytes;
   out["available_bytes"] = place.memory_bytes;
   out["largest_batch_size"] = batch;
   if (place.card) {

@@ -71,6 +71,9 @@ int resume(const ResumeArguments& arguments) {
   std::cerr << tr(Msg::resuming, checkpoint.path(), trainer.steps_done(), fixed(trainer.epochs_after(trainer.steps_done()), 2),
                   fixed(static_cast<double>(trainer.state().loss), 4))
             << "\n";
+  if (const std::int64_t best = checkpoint.progress().get_integer("best_step");
+      best >= 0 && trainer.evaluations().best_step < 0)
+    std::cerr << tr(Msg::best_of_another_corpus, best) << "\n";
   for (const std::string& change : changes) std::cerr << "  " << change << "\n";
   if (trainer.steps_done() >= trainer.total_steps()) {
     throw ConfigError(tr(Msg::nothing_left, trainer.steps_done(), trainer.total_steps(), arguments.from_path,

@@ -48,6 +48,14 @@ void say_baselines(double val_loss, const Dataset& dataset, RunView& view) {
   view.say(tr(Msg::summary_baselines, fixed(b.uniform, 3), fixed(b.unigram, 3), fixed(b.bigram, 3), fixed(b.xz, 3)));
 }
 
+// Which checkpoint is the one to use, when it is not the last.
+void say_best(std::int64_t step, const std::string& directory, RunView& view) {
+  const std::string best = read_pointer(directory + "/best");
+  if (step < 0) return;
+  view.say(best.empty() ? tr(Msg::best_checkpoint_not_kept, step)
+                        : tr(Msg::best_checkpoint_is, step, directory + "/" + best, directory));
+}
+
 }  // namespace
 
 std::string flags_for_longer(Trainer& trainer) {
@@ -108,7 +116,10 @@ int run_training(Trainer& trainer, Dataset& dataset, const std::string& director
 
   switch (outcome) {
     case TrainingRun::Outcome::finished: view.say(tr(Msg::finished, trainer.steps_done())); break;
-    case TrainingRun::Outcome::patience: view.say(tr(Msg::stopped_patience, trainer.steps_done())); break;
+    case TrainingRun::Outcome::patience:
+      view.say(tr(Msg::stopped_patience, trainer.steps_done()));
+      say_best(trainer.evaluations().best_step, directory, view);
+      break;
     case TrainingRun::Outcome::time_up: view.say(tr(Msg::stopped_time, trainer.steps_done())); break;
     case TrainingRun::Outcome::signalled: break;
   }

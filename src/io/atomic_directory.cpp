@@ -1,5 +1,6 @@
 #include "io/atomic_directory.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -19,6 +20,18 @@ std::string without_slashes(std::string path) {
   return path;
 }
 
+// What killed processes left of the same directory; a process that lives is at work on its own.
+void remove_leftovers(const std::string& path) {
+  namespace fs = std::filesystem;
+  const std::string prefix = "." + fs::path(path).filename().string() + ".tmp-";
+  std::error_code error, ignored;
+  for (const auto& entry : fs::directory_iterator(directory_of(path), error)) {
+    const std::string name = entry.path().filename().string();
+    const auto owner = static_cast<pid_t>(name.starts_with(prefix) ? owner_of_temporary(name) : 0);
+    if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH) fs::remove_all(entry.path(), ignored);
+  }
+}
+
 }  // namespace
 
 AtomicDirectory::AtomicDirectory(std::string path) : path_(without_slashes(std::move(path))) {
@@ -28,6 +41,7 @@ AtomicDirectory::AtomicDirectory(std::string path) : path_(without_slashes(std::
   const bool is_empty_directory =
       std::filesystem::is_directory(status) && std::filesystem::is_empty(path_, error);
   if (std::filesystem::exists(status) && !is_empty_directory) throw_io_error(path_, "mkdir", EEXIST);
+  remove_leftovers(path_);
   temporary_ = temporary_name(path_);
   if (::mkdir(temporary_.c_str(), 0777) != 0) throw_io_error(path_, "mkdir", errno);
 }

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cctype>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -19,28 +18,12 @@
 namespace zhgpt {
 namespace {
 
-// ".NAME.tmp-PID-RANDOM" with a decimal PID and 16 hexadecimal digits: a name that only AtomicFile gives.
-bool is_temporary(std::string_view name) {
-  constexpr std::size_t kRandomDigits = 16;
-  constexpr std::string_view kMark = ".tmp-";
-  const std::size_t mark = name.rfind(kMark);
-  if (!name.starts_with('.') || mark == std::string_view::npos || mark < 2) return false;
-  const std::string_view tail = name.substr(mark + kMark.size());
-  const std::size_t dash = tail.find('-');
-  if (dash == 0 || dash == std::string_view::npos || tail.size() != dash + 1 + kRandomDigits) return false;
-  for (std::size_t i = 0; i < tail.size(); ++i) {
-    const auto c = static_cast<unsigned char>(tail[i]);
-    if (i != dash && !(i < dash ? std::isdigit(c) : std::isxdigit(c))) return false;
-  }
-  return true;
-}
-
 void remove_temporaries(const std::string& directory) {
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(directory.c_str()), ::closedir);
   if (!entries) throw_io_error(directory, "opendir", errno);
   while (const dirent* entry = ::readdir(entries.get())) {
     // One that can not be removed does no harm: names are never used twice.
-    if (is_temporary(entry->d_name)) ::unlinkat(::dirfd(entries.get()), entry->d_name, 0);
+    if (owner_of_temporary(entry->d_name) > 0) ::unlinkat(::dirfd(entries.get()), entry->d_name, 0);
   }
 }
 

@@ -105,18 +105,34 @@ class MsgpackReader {
     std::uint64_t left = 0;  // keys and values, or elements
   };
   static constexpr std::size_t kMostOpen = 8;
+  static constexpr std::int64_t kWindowBytes = 1 << 16;
 
   [[noreturn]] void refuse(const std::string& what, const std::string& found, const std::string& expected) {
     builder_.place = at_;
     builder_.refuse(what, found, expected);
   }
 
+  // The next bytes, which are there: through a window, since a token has one to nine.
+  void fetch(std::span<std::byte> to) {
+    const auto size = static_cast<std::int64_t>(to.size());
+    if (size > kWindowBytes) {
+      source_.read(at_, to);
+    } else {
+      if (at_ < window_at_ || at_ + size > window_at_ + static_cast<std::int64_t>(window_.size())) {
+        window_.resize(static_cast<std::size_t>(std::min(kWindowBytes, source_.size() - at_)));
+        source_.read(at_, window_);
+        window_at_ = at_;
+      }
+      std::copy_n(window_.begin() + (at_ - window_at_), to.size(), to.begin());
+    }
+    at_ += size;
+  }
+
   std::uint64_t take(int bytes) {
     std::byte raw[8];
     const std::int64_t left = source_.size() - at_;
     if (left < bytes) refuse(tr(Msg::doc_ends), std::to_string(left), std::to_string(bytes));
-    source_.read(at_, std::span(raw).first(static_cast<std::size_t>(bytes)));
-    at_ += bytes;
+    fetch(std::span(raw).first(static_cast<std::size_t>(bytes)));
     std::uint64_t value = 0;
     for (int i = 0; i < bytes; ++i) value = value << 8 | std::to_integer<std::uint64_t>(raw[i]);
     return value;
@@ -154,8 +170,7 @@ class MsgpackReader {
     const auto left = static_cast<std::uint64_t>(source_.size() - at_);
     if (bytes > left) refuse(tr(Msg::doc_ends), std::to_string(left), std::to_string(bytes));
     std::string value(static_cast<std::size_t>(bytes), '\0');
-    source_.read(at_, std::as_writable_bytes(std::span(value)));
-    at_ += static_cast<std::int64_t>(bytes);
+    fetch(std::as_writable_bytes(std::span(value)));
     if (is_key) {
       builder_.key(value);
     } else {
@@ -238,6 +253,8 @@ class MsgpackReader {
   std::int64_t at_ = 0;
   std::vector<Open> open_;
   std::vector<std::byte> buffer_;
+  std::vector<std::byte> window_;  // of the file, from window_at_ on
+  std::int64_t window_at_ = 0;
 };
 
 void verify_hash(const ByteSource& source) {

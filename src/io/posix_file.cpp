@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <random>
 #include <system_error>
 
@@ -32,6 +33,22 @@ std::string temporary_name(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   const std::size_t name = slash == std::string::npos ? 0 : slash + 1;
   return path.substr(0, name) + "." + path.substr(name) + ".tmp-" + std::to_string(::getpid()) + "-" + random;
+}
+
+// ".NAME.tmp-PID-RANDOM" with a decimal PID and 16 hexadecimal digits.
+std::int64_t owner_of_temporary(std::string_view name) {
+  constexpr std::size_t kRandomDigits = 16;
+  constexpr std::string_view kMark = ".tmp-";
+  const std::size_t mark = name.rfind(kMark);
+  if (!name.starts_with('.') || mark == std::string_view::npos || mark < 2) return 0;
+  const std::string_view tail = name.substr(mark + kMark.size());
+  const std::size_t dash = tail.find('-');
+  if (dash == std::string_view::npos || tail.size() != dash + 1 + kRandomDigits) return 0;
+  const std::string_view random = tail.substr(dash + 1);
+  if (random.find_first_not_of("0123456789abcdefABCDEF") != std::string_view::npos) return 0;
+  std::int64_t pid = 0;
+  const auto [end, error] = std::from_chars(tail.data(), tail.data() + dash, pid);
+  return error == std::errc() && end == tail.data() + dash && pid > 0 ? pid : 0;
 }
 
 std::string file_kind_text(unsigned mode) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace zhgpt {
@@ -46,6 +47,8 @@ std::string file_kind_text(unsigned mode);
 std::string directory_of(const std::string& path);  // "." when the path names no directory
 // `.NAME.tmp-PID-RANDOM` beside the path; DirectoryLock recognises what a killed process left by this pattern.
 std::string temporary_name(const std::string& path);
+// The process that gave a file this name (without its directory) as a temporary one; 0 for any other name.
+std::int64_t owner_of_temporary(std::string_view name);
 
 // Reads to.size() bytes at `offset`, or fewer at the end of the file. Throws IoError.
 std::size_t read_at(int fd, const std::string& path, std::int64_t offset, std::span<std::byte> to);

@@ -34,6 +34,7 @@ AsyncSaver::~AsyncSaver() {
 
 void AsyncSaver::begin(Request request) {
   request_ = std::move(request);
+  request_.keep.newest_is_planned = request_.is_planned;
   snapshot_ = trainer_.copied_snapshot();
   snapshot_.progress.set("planned_save", request_.is_planned ? "true" : "false");
   learning_rate_ = trainer_.current_learning_rate();
@@ -41,27 +42,28 @@ void AsyncSaver::begin(Request request) {
   outcome_.path = directory_ + "/" + request_.name;
   outcome_.step = snapshot_.step;
   is_busy_ = true;
+  try {
+    written_ = std::async(std::launch::async, [this] { write(); });
+  } catch (const std::system_error& error) {  // no thread
+    outcome_.error = error.what();
+  }
 }
 
 std::optional<AsyncSaver::Outcome> AsyncSaver::finished(bool wait) {
   if (!is_busy_) return std::nullopt;
+  if (!wait && written_.valid() && written_.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+    return std::nullopt;
+  is_busy_ = false;
   try {
-    if (!written_.valid()) {
-      if (!trainer_.copy_is_ready(wait)) return std::nullopt;
-      written_ = std::async(std::launch::async, [this] { write(); });
-    }
-    if (!wait && written_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return std::nullopt;
-    is_busy_ = false;
-    written_.get();
+    if (written_.valid()) written_.get();
   } catch (const NotFiniteError& error) {
     outcome_.error = error.what();
     outcome_.is_finite = false;
   } catch (const IoError& error) {
     outcome_.error = error.what();
-  } catch (const std::system_error& error) {  // no thread
+  } catch (const std::system_error& error) {  // of the file system
     outcome_.error = error.what();
   }
-  is_busy_ = false;
   snapshot_ = {};
   return outcome_;
 }

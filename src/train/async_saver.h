@@ -1,8 +1,8 @@
 // AsyncSaver: checkpoints of a run, written beside the training.
 //
-// A step waits only for a copy of the state; a thread then hashes and writes it. What is written has the bits
-// that saving on the spot would give. One save at a time: the next one begins when what became of the one
-// before is known.
+// A step waits only for a copy of the state within the device; a thread then reads, hashes and writes it. What
+// is written has the bits that saving on the spot would give. One save at a time: the next one begins when what
+// became of the one before is known.
 #pragma once
 
 #include <cstdint>
@@ -56,7 +56,7 @@ class AsyncSaver {
   Snapshot snapshot_;
   double learning_rate_ = 0;
   Outcome outcome_;
-  std::future<void> written_;  // once the copy has arrived
+  std::future<void> written_;
 };
 
 }  // namespace zhgpt

@@ -17,6 +17,7 @@ RunPlan plan_run(const Config& config, std::int64_t train_tokens, std::int64_t m
   trainer.step();
   plan.launches = backend->take_launches();
   plan.dtype = trainer.model().dtype();
+  if (!plan.launches.empty()) plan.host_bytes = trainer.host_bytes_to_save();
   plan.tokens_per_step = trainer.tokens_per_step();
   plan.memory = backend->memory();
   for (const MemoryUse& use : plan.memory) plan.memory_bytes += use.bytes;
@@ -68,7 +69,8 @@ std::unique_ptr<Trainer> make_trainer(Backend& backend, const Config& config, Da
   } catch (const OutOfMemory& error) {
     const std::int64_t free_bytes = memory_for_a_run(backend), tokens = dataset.train.count,
                        whole = plan_run(config, tokens, free_bytes).memory_bytes;
-    throw DeviceError(tr(Msg::run_does_not_fit, backend.name(), error.wanted().what, error.wanted().bytes,
+    throw DeviceError(tr(Msg::run_does_not_fit, backend.name(), spoken_name(error.wanted().what),
+                         error.wanted().bytes,
                          whole, free_bytes,
                          from ? tr(Msg::batch_is_the_runs) : advice(config, tokens, whole, free_bytes)));
   }

@@ -56,6 +56,11 @@ std::vector<std::pair<std::int64_t, std::string>> checkpoints_of(const std::stri
   return found;
 }
 
+// The configuration asked for it, not whoever stopped the run. Older programs did not say.
+bool is_planned(const KeyValues& p) {
+  return !p.has("planned_save") || p.get("planned_save") == "true";
+}
+
 // Rewrites a log without the lines for which `drop` holds.
 void filter_lines(const std::string& path, const std::function<bool(std::string_view)>& drop) {
   if (!fs::exists(path)) return;
@@ -162,8 +167,7 @@ std::optional<Checkpoint> checkpoint_before_trouble(const std::string& directory
     if (step > whole_step) continue;
     try {
       Checkpoint found = Checkpoint::open(directory + "/" + name);
-      const KeyValues& p = found.progress();
-      if (p.has("planned_save") && p.get("planned_save") != "true") continue;
+      if (!is_planned(found.progress())) continue;
       if (step < whole_step) return found;
       last = std::move(found);
     } catch (const CheckpointError& error) {
@@ -195,9 +199,18 @@ void remove_old_checkpoints(const std::string& directory, const RunId& run, cons
       if (static_cast<std::int64_t>(best.size()) < rules.best && is_there(step)) best.push_back(step);
     }
     const std::string named = read_pointer(directory + "/best");
+    const auto planned = std::find_if(found.begin(), found.end(), [&](const auto& file) {
+      try {
+        return !rules.newest_is_planned &&
+               is_planned(Checkpoint::open(directory + "/" + file.second).progress());
+      } catch (const Error&) {  // a damaged one is nothing to go back to
+        return false;
+      }
+    });
     for (auto old = found.rbegin(); found.rend() - old > rules.newest; ++old) {
       const auto& [step, name] = *old;
-      const bool is_kept = name == named || std::find(best.begin(), best.end(), step) != best.end() ||
+      const bool is_kept = name == named || (planned != found.end() && name == planned->second) ||
+                           std::find(best.begin(), best.end(), step) != best.end() ||
                            (rules.always && rules.always(step));
       if (is_kept) continue;
       const std::string path = directory + "/" + name;

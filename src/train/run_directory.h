@@ -71,6 +71,8 @@ struct KeepRules {
   std::vector<std::int64_t> ranking;              // steps, the best first:
   std::int64_t best = 0;                          // so many of those that are there
   std::function<bool(std::int64_t step)> always;  // those for which this holds
+  bool newest_is_planned = true;                  // otherwise the newest that the run planned stays:
+                                                  // the run may have to go back to it
 };
 
 // Removes the checkpoints of this run that no rule keeps, the oldest first, with their summaries; never the

@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "base/fingerprint.h"
-#include "train/state_copy.h"
 #include "train/state_transfer.h"
 #include "train/text_feed.h"
 #include "zhgpt/error.h"
@@ -86,8 +85,8 @@ Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset)
       backend.allocate(kHistory * static_cast<std::int64_t>(sizeof(StepState)), "the steps' history");
   rates_buffer_ = backend.allocate(kRates * 4, "learning rates");
   history_readback_ = backend.make_readback(history_buffer_.bytes(), "the steps' history, read back");
-  copy_ =
-      std::make_unique<StateCopy>(backend, std::array{model_->params(), optimizer_->m(), optimizer_->v()});
+  copy_ = backend.make_device_copy({model_->params(), optimizer_->m(), optimizer_->v()}, kSavePieceBytes,
+                                   "copy to save from");
   text_ = std::make_unique<TextFeed>(backend, dataset.train, order_, samples_per_step());
   finished_.reserve(static_cast<std::size_t>(kHistory));
   recorded_step_ = backend.record([this] { run_step(); });
@@ -305,19 +304,21 @@ Snapshot Trainer::snapshot() {
 }
 
 Snapshot Trainer::copied_snapshot() {
-  copy_->take();
   Snapshot snapshot = records();
-  constexpr SectionKind kKinds[] = {SectionKind::parameter, SectionKind::adam_m, SectionKind::adam_v};
-  for (std::size_t i = 0; i < StateCopy::kArrays; ++i) {
-    append_tensors(
-        snapshot, model_->table(), kKinds[i],
-        [copy = copy_.get(), i](std::int64_t offset, std::span<std::byte> to) { copy->read(i, offset, to); });
+  copy_->take();
+  std::int64_t begin = 0;
+  for (SectionKind kind : {SectionKind::parameter, SectionKind::adam_m, SectionKind::adam_v}) {
+    append_tensors(snapshot, model_->table(), kind,
+                   [copy = copy_.get(), begin](std::int64_t offset, std::span<std::byte> to) {
+                     copy->read(begin + offset, to);
+                   });
+    begin += model_->params().bytes();
   }
   return snapshot;
 }
 
-bool Trainer::copy_is_ready(bool wait) {
-  return copy_->is_ready(wait);
+std::int64_t Trainer::host_bytes_to_save() const {
+  return DeviceCopy::kPieces * std::min(kSavePieceBytes, 3 * model_->params().bytes());
 }
 
 Snapshot Trainer::records() {
@@ -383,6 +384,11 @@ void Trainer::restore(const Checkpoint& from) {
   }
   stability_.restore_from(p);
   history_ = from.history();
+  if (const std::string fingerprint = fingerprint_text(dataset_.fingerprint);
+      p.get_quoted("corpus_fingerprint") != fingerprint) {
+    evaluations_ = {};  // losses on another text are no measure for those on this one
+    history_ += "{\"step\":" + to_text(s.step) + ",\"corpus_fingerprint\":\"" + fingerprint + "\"}\n";
+  }
   run_id_ = from.run_id();
   read_tensors(from, backend_, model_->table(), SectionKind::parameter, model_->params());
   read_tensors(from, backend_, model_->table(), SectionKind::adam_m, optimizer_->m());

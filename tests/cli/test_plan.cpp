@@ -50,6 +50,12 @@ TEST_F(Plan, FindsTheLargestBatch) {
   const std::int64_t batch = plan["largest_batch_size"];
   EXPECT_LE(plan_with({"--batch-size", std::to_string(batch)})["memory_bytes"], 100'000'000);
   EXPECT_GT(plan_with({"--batch-size", std::to_string(batch + 1)})["memory_bytes"], 100'000'000);
+  EXPECT_EQ(plan["host_bytes"], 0);
+  ProcessResult chinese = call({"plan", "--vocab-size=500", "--device=cpu", "--lang=zh"});
+  for (const Json& use : plan["memory"]) {  // every name is in the table
+    EXPECT_FALSE(holds(chinese.out, "  " + use["what"].get<std::string>() + " ")) << chinese.out;
+  }
+  EXPECT_TRUE(holds(chinese.out, "存盘用副本")) << chinese.out;
   EXPECT_EQ(plan_with({"--memory=1KiB"})["largest_batch_size"], 0);
 }
 
@@ -58,14 +64,18 @@ TEST_F(Plan, CountsTheLaunchesOfAStepForACard) {
       call({"plan", "--vocab-size=8192", "--preset=small", "--device=cuda", "--card=h200", "--lang=en"});
   if (words.exit_code == 6) GTEST_SKIP() << words.err;
   EXPECT_EQ(words.exit_code, 0) << words.err;
+  EXPECT_TRUE(holds(words.out, "of the host's memory besides")) << words.out;
   for (const char* part : {"One step on an H200", "HeadLoss", "in all", "scratch memory", "--batch-size "}) {
     EXPECT_TRUE(holds(words.out, part)) << part << "\n" << words.out;
   }
+  const ProcessResult chinese = call({"plan", "--vocab-size=8192", "--device=cuda", "--card=h200", "--lang=zh"});
+  for (const char* part : {"存盘用副本", "锁页", "Adam 一阶矩"}) EXPECT_TRUE(holds(chinese.out, part)) << chinese.out;
   const Json h200 = plan({"--vocab-size=8192", "--preset=small", "--device=cuda", "--card=H200"}),
              a100 = plan({"--vocab-size=8192", "--preset=small", "--device=cuda", "--card=A100"});
   EXPECT_EQ(h200["dtype"], "bf16");
   EXPECT_EQ(h200["available_bytes"], 141'000'000'000);
   EXPECT_EQ(h200["step"]["flops"], a100["step"]["flops"]);
+  EXPECT_EQ(h200["host_bytes"], 2 * (std::int64_t{16} << 20));
   EXPECT_LT(h200["step"]["bound_s"], a100["step"]["bound_s"]);
   double kernels = 0, bound_s = 0;
   for (const Json& operation : h200["step"]["operations"]) {

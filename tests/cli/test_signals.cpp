@@ -1,6 +1,9 @@
 // Stopping: a signal saves and can be gone on from; a second one does not wait; one directory has one
 // trainer.
 #include <signal.h>
+#include <unistd.h>
+
+#include <random>
 
 #include "cli/journey.h"
 
@@ -8,6 +11,11 @@ namespace zhgpt::test {
 namespace {
 
 namespace fs = std::filesystem;
+
+std::string trimmed(std::string line) {
+  while (line.ends_with('\n')) line.pop_back();
+  return line;
+}
 
 constexpr std::int64_t kSteps = 1500;  // long enough that a signal after the first lines comes before the end
 
@@ -33,6 +41,40 @@ TEST_P(Signals, SaveAndGoOnToTheStateOfAnUninterruptedRun) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, Signals, testing::Values(SIGINT, SIGTERM, SIGHUP));
+
+// T17: whatever the program is about, halted for a while in between or not, it says by its exit code that it was
+// stopped, and the newest checkpoint is whole; or it had not begun and leaves nothing.
+TEST_F(Journey, ASignalAtAnyInstantIsObeyed) {
+  constexpr int kRounds = 30, kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+  std::mt19937_64 random(17);
+  int saved = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    const std::string directory = file("run" + std::to_string(round));
+    const int signal = kSignals[round % 3];
+    Process process(training(directory, 1000000, {"--save-interval=7", "--eval-interval=11"}));
+    if (round % 2 == 0) {
+      ASSERT_TRUE(process.wait_for_file(directory + "/latest"));
+    }
+    ::usleep(static_cast<useconds_t>(random() % 60000));
+    if (round % 4 == 0) {
+      process.send(SIGSTOP);
+      process.send(SIGCONT);
+    }
+    process.send(signal);
+    const ProcessResult result = process.wait();
+    if (result.signal == signal || holds(result.err, "nothing to save")) {
+      EXPECT_NE(round % 2, 0) << "there was a checkpoint";
+      EXPECT_FALSE(fs::exists(directory)) << result.err;
+      continue;
+    }
+    ASSERT_EQ(result.exit_code, 128 + signal) << result.err;
+    const Json newest = inspect(directory);
+    EXPECT_TRUE(holds(result.err, "Saved: " + directory + "/")) << result.err;
+    EXPECT_EQ(newest["step"], inspect(directory + "/" + trimmed(read_file(directory + "/latest")))["step"]);
+    ++saved;
+  }
+  EXPECT_GE(saved, kRounds / 2);
+}
 
 // T17
 TEST_F(Journey, ASecondSignalEndsAtOnce) {

@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "io/atomic_directory.h"
 #include "io/sample.h"
 #include "zhgpt/checkpoint.h"
 #include "zhgpt/error.h"
@@ -252,6 +253,29 @@ TEST(DirectoryLock, SweepsTemporariesOfOursAndNothingElse) {
   const DirectoryLock lock(dir.path());
   EXPECT_EQ(dir.names(), kept);
   EXPECT_NE(busy_error(dir.path()), "");
+}
+
+// A process that lives may be at work on its own, and another directory's are none of this one's business.
+TEST(AtomicDirectory, RemovesWhatAKilledProcessLeftOfTheSameDirectory) {
+  TempDirectory dir;
+  const pid_t dead = ::fork();
+  if (dead == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(dead, nullptr, 0), dead);
+  const auto left_by = [](const std::string& name, pid_t pid) {
+    return "." + name + ".tmp-" + std::to_string(pid) + "-0123456789abcdef";
+  };
+  const std::vector<std::string> kept = {left_by("hf", ::getpid()), left_by("other", dead)};
+  for (const std::string& name : {kept[0], kept[1], left_by("hf", dead)}) {
+    std::filesystem::create_directory(dir.file(name));
+    put_file(dir.file(name) + "/model.safetensors", {1});
+  }
+  {
+    AtomicDirectory directory(dir.file("hf"));
+    directory.commit();
+  }
+  auto expected = kept;
+  expected.push_back("hf");
+  EXPECT_EQ(dir.names(), expected);
 }
 
 TEST(DirectoryLock, OnlyTheOwnerSweeps) {

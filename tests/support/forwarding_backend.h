@@ -30,6 +30,10 @@ class ForwardingBackend : public Backend {
   std::unique_ptr<Readback> make_readback(std::int64_t bytes, const char* what) override {
     return cpu_->make_readback(bytes, what);
   }
+  std::unique_ptr<DeviceCopy> make_device_copy(std::vector<Tensor> of, std::int64_t piece_bytes,
+                                               const char* what) override {
+    return cpu_->make_device_copy(std::move(of), piece_bytes, what);
+  }
   std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) override {
     return cpu_->make_feed(device, slot_bytes);
   }

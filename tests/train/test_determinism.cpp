@@ -1,15 +1,22 @@
-// One seed, one result: whatever the number of threads, the place, the language and the hour, and whoever looks on.
+// One seed, one result: whatever the number of threads, the place, the language and the hour, whoever looks on, and
+// however the clock jumps.
 #include <clocale>
 #include <ctime>
 #include <locale>
 
 #include "train/fixture.h"
+#include "train/run_fixture.h"
 #include "zhgpt/sampler.h"
 
 namespace zhgpt {
 namespace {
 
+using test::Outcome;
 using test::TrainerKit;
+
+bool clock_jumps = false;
+int asked_for_the_time = 0;
+class ClockTest : public test::RunTest {};
 
 constexpr std::int64_t kSteps = 12, kVocab = 200;
 
@@ -114,5 +121,40 @@ TEST(Determinism, LookingOnDoesNotMatter) {
   EXPECT_EQ(state_hash(watched->snapshot()), hash_after_training(7, 2));
 }
 
+// T27: a run that is stopped and resumed while the clock goes forward, back, beyond 2038 and before 1970.
+TEST_F(ClockTest, JumpsDoNotMatterToASingleByteOfACheckpoint) {
+  EXPECT_EQ(run(), Outcome::finished);
+  const std::string expected = test::contents(file("step_00000040.bin"));
+  const auto names_before = names();
+  kit_.reset();
+  std::filesystem::remove_all(directory_.path());
+  std::filesystem::create_directory(directory_.path());
+  asked_for_the_time = 0;
+  clock_jumps = true;
+  EXPECT_EQ(run(20), Outcome::signalled);
+  resume();  // the newest by its step, not by its time
+  EXPECT_EQ((*kit_)->steps_done(), 20);
+  EXPECT_EQ(run(), Outcome::finished);
+  clock_jumps = false;
+  EXPECT_GT(asked_for_the_time, 1);
+  EXPECT_EQ(names(), names_before);
+  const Checkpoint found = Checkpoint::open(file("step_00000040.bin"));
+  write_text_file(file("expected"), expected);
+  EXPECT_EQ(found.state_hash(), Checkpoint::open(file("expected")).state_hash());
+  EXPECT_EQ(found.history(), Checkpoint::open(file("expected")).history());
+}
+
 }  // namespace
 }  // namespace zhgpt
+
+// In the place of libc's: the program asks for the time here.
+extern "C" std::time_t time(std::time_t* out) noexcept {
+  using namespace zhgpt;
+  constexpr std::time_t kDay = 86400, kTimes[] = {1, -kDay, std::time_t{1} << 33, kDay, 0};
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  ++asked_for_the_time;
+  const std::time_t told = clock_jumps ? kTimes[asked_for_the_time % 5] : now.tv_sec;
+  if (out) *out = told;
+  return told;
+}

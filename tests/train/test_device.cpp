@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "train/async_saver.h"
 #include "train/fixture.h"
 #include "zhgpt/error.h"
 #include "zhgpt/plan.h"
@@ -173,6 +174,29 @@ TEST_P(OnCuda, ACheckpointGoesOnOnTheCpuAndBack) {
   TrainerKit back(Checkpoint::open(directory.file("cpu.bin")), config(), device_text(), 1);
   test::step_until(*back, 6);
   EXPECT_NEAR(back->state().loss, stays->state().loss, is_bf16() ? 2e-2 : 1e-4);
+}
+
+// S5-43, on a device that is not the host: saved beside steps, which are replays of a graph by then
+TEST_P(OnCuda, SavedBesideTheTrainingAreTheBitsOfASaveOnTheSpot) {
+  const test::TempDirectory directory;
+  for (const std::uint64_t seed : {0, 5}) {
+    take_order(seed);
+    TrainerKit kit(config(), device_text());
+    AsyncSaver saver(*kit, directory.path());
+    for (const std::int64_t step : {1, 4, 7}) {
+      test::step_until(*kit, step);
+      Snapshot expected = kit->snapshot();
+      expected.progress.set("planned_save", "false");
+      save_checkpoint(directory.file("expected"), expected, true);
+      saver.begin({.name = "beside.bin", .is_best = false, .is_planned = false, .keep = {}});
+      for (int i = 0; i < 2; ++i) kit->step();
+      const auto outcome = saver.finished(true);
+      ASSERT_TRUE(outcome && outcome->error.empty()) << outcome->error;
+      EXPECT_TRUE(test::contents(directory.file("beside.bin")) == test::contents(directory.file("expected")))
+          << step;
+    }
+  }
+  take_order(0);
 }
 
 #ifdef ZHGPT_SIMT

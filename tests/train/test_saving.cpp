@@ -156,6 +156,45 @@ TEST_F(Saving, AResumedRunKnowsTheBestAndDoesNotOverwriteIt) {
   EXPECT_EQ(checkpoints(), (Names{"step_00000010.bin", "step_00000040.bin"}));
 }
 
+// Where a run was stopped by hand is nothing to go back to from trouble: what is stays, however little is kept.
+TEST_F(Saving, AStopByHandLeavesWhatARollBackNeeds) {
+  config_.train.keep_last = 1;
+  config_.train.save_policy = "last";
+  config_.train.max_iters = 60;
+  EXPECT_EQ(run(25), Outcome::signalled);
+  EXPECT_EQ(checkpoints(), (Names{"step_00000020.bin", "step_00000025.bin"}));
+  resume();
+  EXPECT_EQ(run(28), Outcome::signalled);
+  EXPECT_EQ(checkpoints(), (Names{"step_00000020.bin", "step_00000028.bin"}));
+  std::vector<std::string> notes;
+  const auto back = checkpoint_before_trouble(directory_.path(), run_id(1), 28, &notes);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->step(), 20);
+  resume();
+  EXPECT_EQ(run(40), Outcome::signalled);  // planned, and so enough
+  EXPECT_EQ(checkpoints().size(), 1u);
+}
+
+// Losses on another text are no measure: what is best is decided anew, also for what keep_best keeps.
+TEST_F(Saving, AnotherCorpusForgetsTheBestOfTheOldOne) {
+  make();
+  best_shall_be_at(10);
+  EXPECT_EQ(run(20), Outcome::signalled);
+  kit_.reset();
+  Dataset other = text();
+  other.fingerprint = 1;
+  kit_.emplace(open_run_checkpoint(directory_.path(), "last"), std::move(other));
+  EXPECT_EQ((*kit_)->evaluations().best_step, -1);
+  EXPECT_EQ((*kit_)->evaluations().without_improvement, 0);
+  EXPECT_EQ(Ranking("loss", (*kit_)->history()).best_first(), std::vector<std::int64_t>{});
+  EXPECT_EQ(run(), Outcome::finished);
+  ASSERT_EQ(recorder_.evaluations.size(), 2u);
+  EXPECT_TRUE(recorder_.evaluations[0].is_best);
+  EXPECT_EQ(Ranking("loss", (*kit_)->history()).best_first().size(), 2u);
+  resume();  // with the text of before again
+  EXPECT_EQ((*kit_)->evaluations().best_step, -1);
+}
+
 // S2-14, S2-18: the likeliest characters counted by hand are what evaluations report, and `best` follows them
 TEST_F(Saving, BestByAccuracy) {
   config_.train.best_by = "accuracy";
