@@ -1,7 +1,7 @@
 // What choosing one token costs the CPU, by the filters that are on: bench_sampling [VOCAB [SECONDS]].
 //
-// Two kinds of logits: peaked, normal with deviation 3, as of a trained model, and flat, with deviation 0.3, as
-// of random weights, of which hardly any can be left out before sorting.
+// Two kinds of logits: peaked, normal with deviation 3, as of a trained model, and flat, with deviation 0.3,
+// as of random weights, of which hardly any can be left out before sorting.
 #include <algorithm>
 #include <chrono>
 #include <cmath>

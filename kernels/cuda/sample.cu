@@ -29,7 +29,7 @@ constexpr unsigned kLargestId = (1u << kIdBits) - 1;
 constexpr int kDigits = 1 << kDigitBits;
 static_assert(kDigits == 2 * kThreads);  // a thread reads two sums
 static_assert(kKeyBits % kDigitBits == 0);
-static_assert(kSampleHistory == kThreads);  // a thread looks after one token that came before
+static_assert(kSampleHistory == kThreads);    // a thread looks after one token that came before
 constexpr int kListed = 1024;                 // top-k candidates that are kept as a list
 constexpr float kOne = 0x1p40f;               // the weight of the likeliest
 constexpr std::size_t kKeptBytes = 64 << 10;  // a row of orders that takes no more lies in shared memory
