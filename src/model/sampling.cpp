@@ -221,7 +221,6 @@ std::span<const Ranked> remaining(Workspace& w, std::span<const float> logits,
     for (; !w.lifted.empty(); w.lifted.pop_back()) {
       w.logits[static_cast<std::size_t>(w.lifted.back().first)] = w.lifted.back().second;
     }
-    if (!any_left(w.logits)) return {};
   }
 
   // Greedy is top-k of one.
@@ -235,6 +234,7 @@ std::span<const Ranked> remaining(Workspace& w, std::span<const float> logits,
                            std::numeric_limits<float>::max());
   }
   std::span<Ranked> list = collect(w, floor);
+  if (list.empty()) return {};
   if (o.typical_p < 1) list = most_typical(w, list, o.typical_p);
   sort(list, w.spare);
 

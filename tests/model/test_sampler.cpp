@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "zhgpt/error.h"
 #include "zhgpt/rng.h"
@@ -51,6 +52,9 @@ TEST(ChooseToken, GreedyTakesTheLikeliestAndOfEqualsTheLowest) {
   greedy.temperature = 0;
   EXPECT_EQ(choose_token(kLogits, {}, greedy, 0, 0), 2);
   EXPECT_EQ(choose_token(std::vector<float>{9, 1, 3, 3, 3}, {}, greedy, 0, 0), 2);
+  const std::vector<Candidate> zeros = candidates(std::vector<float>{9, 1, -0.f, 0, -0.f}, {}, everything());
+  ASSERT_EQ(zeros.size(), 4u);
+  EXPECT_EQ(std::tuple(zeros[1].id, zeros[2].id, zeros[3].id), std::tuple(2, 3, 4));
 }
 
 TEST(ChooseToken, TopK) {
