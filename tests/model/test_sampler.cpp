@@ -223,6 +223,9 @@ TEST(ChooseToken, TypicalKeepsTheFewestOfTheExpectedSurpriseThatReachIt) {
   expect_frequencies(frequencies(kLogits, options), {{2, 0.4 / 0.85}, {4, 0.3 / 0.85}, {5, 0.15 / 0.85}});
   options.typical_p = 0;
   expect_frequencies(frequencies(kLogits, options), {{4, 1}});
+  options.min_p = 0.9;  // relative to the likeliest that is left
+  expect_frequencies(frequencies(kLogits, options), {{4, 1}});
+  options.min_p = 0;
   options.typical_p = 0.5;  // of equals the lowest
   expect_frequencies(frequencies(logits_of({0.25, 0.25, 0.25, 0.25}), options), {{1, 0.5}, {2, 0.5}});
 }

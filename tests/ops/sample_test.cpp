@@ -160,6 +160,10 @@ TEST_P(Sample, Typical) {
   }
   expect_choices(random_reals(2 * 20000, 3, 3), 2, 20000,
                  {.top_k = 0, .typical_p = 0.6, .top_p = 1, .min_p = 0});
+  // The likeliest is not typical; min-p is then relative to the likeliest of those that are.
+  const double high = std::log(0.3), low = std::log(0.1);
+  expect_choices({9, high, low, low, low, low, low, low, low}, 1, 9,
+                 {.top_k = 0, .typical_p = 0.65, .top_p = 1, .min_p = 0.5});
   Values<double> equal(600, 1.5);
   for (const double typical_p : {0.3, 0.9}) {
     expect_choices(equal, 2, 300, {.top_k = 0, .typical_p = typical_p, .top_p = 1, .min_p = 0});
@@ -181,7 +185,7 @@ TEST_P(Sample, FarApartAndInfinite) {
   expect_choices({5, -kInf, 1000, -1000, 999, -kInf}, 1, 6, {.temperature = 1, .top_k = 0});
   expect_choices({5, -kInf, -2, -3e38, 3e38, 1}, 1, 6, {.temperature = 100, .top_k = 4});
   expect_choices({5, -kInf, kInf, 2, kInf, 1}, 1, 6, {.temperature = 1, .top_k = 0});
-  expect_choices({5, -kInf, kInf, 2, -kInf, 1}, 1, 6, {.temperature = 1, .top_k = 3, .typical_p = 0.5});
+  expect_choices({5, -kInf, kInf, 2, -kInf, 1}, 1, 6, {.temperature = 1, .top_k = 4, .typical_p = 0.5});
   expect_choices({9, 1e-30, -1e-30, 0, 2e-30}, 1, 5, {.temperature = 0});
 }
 
