@@ -198,9 +198,9 @@ struct HeadLoss {
 // The next token of each row as `choose_token` (sampling.h) chooses it for sample first_sample + b at
 // positions[b]. A row does not depend on its neighbours.
 struct SampleTokens {
-  Tensor tokens;     // (B) i32 =
+  Tensor tokens;     // (B) i32 =, kNoToken where the logits leave nothing to choose
   Tensor logits;     // (B, V) f32
-  Tensor recent;     // (B, R) i32, the tokens before, oldest first; those below 0 are none; optional
+  Tensor recent;     // (B, R) i32, the tokens before, oldest first; what is no id is none; optional
   Tensor positions;  // (B) i32, how many tokens came before
   SamplingOptions options;
   std::int64_t first_sample = 0;

@@ -1,8 +1,4 @@
 // SampleTokens: choose_token for each row.
-#include <algorithm>
-#include <iterator>
-#include <vector>
-
 #include "cpu/ops.h"
 #include "zhgpt/sampling.h"
 
@@ -12,15 +8,12 @@ template <class Real>
 void execute(Context& context, const SampleTokens& op) {
   const std::int64_t B = op.logits.dim(0), V = op.logits.dim(1), R = op.recent ? op.recent.dim(1) : 0;
   context.pool.for_each_tile(B, [&](std::int64_t b, int) {
-    std::vector<std::int32_t> recent;
-    if (R > 0) {
-      const std::int32_t* row = op.recent.as<std::int32_t>() + b * R;
-      std::copy_if(row, row + R, std::back_inserter(recent), [](std::int32_t id) { return id >= 0; });
-    }
+    std::span<const std::int32_t> recent;
+    if (R > 0) recent = {op.recent.as<std::int32_t>() + b * R, static_cast<std::size_t>(R)};
     const std::span logits(op.logits.as<float>() + b * V, static_cast<std::size_t>(V));
     op.tokens.as<std::int32_t>()[b] =
-        choose_token(logits, recent, op.options, static_cast<std::uint64_t>(op.first_sample + b),
-                     static_cast<std::uint64_t>(op.positions.as<std::int32_t>()[b]));
+        choose_token_or_none(logits, recent, op.options, static_cast<std::uint64_t>(op.first_sample + b),
+                             static_cast<std::uint64_t>(op.positions.as<std::int32_t>()[b]));
   });
 }
 

@@ -5,7 +5,8 @@
 // which key is a target reached? For top-k the weights are ones, for top-p the probabilities, for the draw
 // the probabilities at the temperature, and its answer is the token. The answer comes by radix descent: the
 // sums of weights over 2,048 values of the key's highest 11 bits, from them the value at which the target is
-// reached, then the next 11 bits of the keys that have it.
+// reached, then the next 11 bits of the keys that have it. For typical the keys have nearness to the mean
+// logit in the place of the logit.
 //
 // Weights are whole numbers, probabilities in units of 2^-40 of the largest one, so that sums by atomics have
 // the same bits in every order. The choice is that of choose_token up to rounding: exp is float's here.
@@ -13,6 +14,7 @@
 #include "cuda/ops.h"
 #include "zhgpt/error.h"
 #include "zhgpt/rng.h"
+#include "zhgpt/sampling.h"
 #include "zhgpt/tokenizer.h"
 
 namespace zhgpt::cuda {
@@ -27,22 +29,20 @@ constexpr unsigned kLargestId = (1u << kIdBits) - 1;
 constexpr int kDigits = 1 << kDigitBits;
 static_assert(kDigits == 2 * kThreads);  // a thread reads two sums
 static_assert(kKeyBits % kDigitBits == 0);
-constexpr int kRecent = 64;                   // as in choose_token
+static_assert(kSampleHistory == kThreads);    // a thread looks after one token that came before
 constexpr int kListed = 1024;                 // top-k candidates that are kept as a list
 constexpr float kOne = 0x1p40f;               // the weight of the likeliest
 constexpr std::size_t kKeptBytes = 64 << 10;  // a row of orders that takes no more lies in shared memory
 
 // ---- keys -------------------------------------------------------------------------------------------------
 
-// A logit as an unsigned number of the same order; never 0, which stands for what cannot be chosen. NaN, of
-// which choose_token promises nothing, comes last.
+// A logit as an unsigned number of the same order; 0 for what cannot be chosen, -inf and NaN.
 __device__ __forceinline__ unsigned order_of(float logit) {
-  if (isnan(logit)) return 1;
+  if (!(logit > -INFINITY)) return 0;
   const unsigned bits = __float_as_uint(logit + 0.f);  // -0 becomes 0, to which it is equal
   return bits >> 31 ? ~bits : bits | 0x80000000u;
 }
 __device__ __forceinline__ float logit_of(unsigned order) {
-  if (order == 1) return -INFINITY;
   return __uint_as_float(order >> 31 ? order & 0x7fffffffu : ~order);
 }
 __device__ __forceinline__ Key key_of(unsigned order, unsigned id) {
@@ -77,6 +77,27 @@ struct Candidates {
   }
 };
 
+// How far a logit lies below the top one, which may be infinite.
+__device__ __forceinline__ float below(float logit, float top) {
+  const float difference = logit - top;
+  return difference < 0 ? -difference : 0;
+}
+
+// The same candidates with keys that are larger the nearer the logit lies to the mean one, `mean` below the
+// top.
+struct ByNearness {
+  Candidates candidates;
+  int count;
+  float top, mean;
+
+  __device__ __forceinline__ Key operator[](int i) const {
+    const Key key = candidates[i];
+    if (key == 0) return 0;
+    const float distance = fabsf(below(logit_of(key), top) - mean);
+    return key_of(~__float_as_uint(distance), static_cast<unsigned>(id_of(key)));
+  }
+};
+
 // ---- weights ----------------------------------------------------------------------------------------------
 
 struct EachCounts {
@@ -92,6 +113,16 @@ struct Likelihood {
     if (!(below < 0)) return static_cast<Mass>(kOne);  // the top itself, infinite or not
     if (expf(below) < min_p) return 0;
     return static_cast<Mass>(expf(below * sharpness) * kOne);
+  }
+};
+
+// The likelihood of the token of a key by nearness.
+struct NearLikelihood {
+  const unsigned* orders;
+  Likelihood likelihood;
+
+  __device__ __forceinline__ Mass operator()(Key key) const {
+    return likelihood(key_of(orders[id_of(key)], static_cast<unsigned>(id_of(key))));
   }
 };
 
@@ -113,11 +144,18 @@ __device__ __forceinline__ Sum block_scan(Sum value) {
   return value + warp_sum(earlier);
 }
 
+// (kDigits), the same memory for every descent with such sums.
+template <class Sum>
+__device__ __forceinline__ Sum* digit_sums() {
+  ZHGPT_SHARED(Sum, sums, [kDigits]);
+  return sums;
+}
+
 // The largest key with which the weights of the candidates, taken from the largest key down, reach `target`.
 // Every thread calls it and gets the key. REQUIRES: 0 < target <= the sum of all weights.
-template <class Weight, class Sum>
-__device__ __forceinline__ Key reach(Sum target, const Candidates& candidates, Weight weight) {
-  ZHGPT_SHARED(Sum, sums, [kDigits]);
+template <class Keys, class Weight, class Sum>
+__device__ __forceinline__ Key reach(Sum target, const Keys& candidates, Weight weight) {
+  Sum* const sums = digit_sums<Sum>();
   ZHGPT_SHARED(unsigned, digit, [1]);
   ZHGPT_SHARED(Sum, left, [1]);  // of the target, within the digit
   const int thread = static_cast<int>(threadIdx.x);
@@ -162,48 +200,110 @@ __device__ __forceinline__ Mass total_of(const Candidates& candidates, Weight we
 // ---- the kernel -------------------------------------------------------------------------------------------
 
 struct Options {
-  double repeat_penalty, top_p;
+  double repeat_penalty, presence_penalty, frequency_penalty, typical_p, top_p;
   float sharpness, min_p;
   unsigned top_k;  // 0: all
+  int repeat_last_n, no_repeat_ngram;
   bool greedy;
   std::uint64_t seed;
 };
 
-// The last kRecent tokens of a row that are tokens, in any order; returns how many. Warp 0 alone calls it.
-__device__ __forceinline__ int last_tokens(std::int32_t* window, const std::int32_t* recent, std::int64_t R) {
-  int count = 0;
-  for (std::int64_t end = R; end > 0 && count < kRecent; end -= kWarpSize) {
-    const std::int64_t at = end - 1 - lane_id();
-    const std::int32_t id = at >= 0 ? recent[at] : -1;
-    const unsigned there = __ballot_sync(kFullWarp, id >= 0);
-    const int place = count + __popc(there & ((1u << lane_id()) - 1));
-    if (id >= 0 && place < kRecent) window[place] = id;
-    count += __popc(there);
+// The last kSampleHistory ids among the tokens before, newest first; returns how many. Every thread calls it.
+__device__ __forceinline__ int take_history(std::int32_t* history, const std::int32_t* recent, std::int64_t R,
+                                            int V) {
+  ZHGPT_SHARED(int, taken, [1]);
+  if (warp_id() == 0) {
+    int count = 0;
+    for (std::int64_t end = R; end > 0 && count < kSampleHistory; end -= kWarpSize) {
+      const std::int64_t at = end - 1 - lane_id();
+      const std::int32_t id = at >= 0 ? recent[at] : -1;
+      const bool is_id = id >= 0 && id < V;
+      const unsigned there = __ballot_sync(kFullWarp, is_id);
+      const int place = count + __popc(there & ((1u << lane_id()) - 1));
+      if (is_id && place < kSampleHistory) history[place] = id;
+      count += __popc(there);
+    }
+    if (lane_id() == 0) taken[0] = count < kSampleHistory ? count : static_cast<int>(kSampleHistory);
   }
-  return count < kRecent ? count : kRecent;
+  __syncthreads();  // the history is there
+  return taken[0];
 }
 
-// Makes the recent tokens less likely. Every thread calls it.
-__device__ __forceinline__ void penalise(unsigned* orders, const float* logits, const std::int32_t* recent,
-                                         std::int64_t R, int V, double penalty) {
-  ZHGPT_SHARED(std::int32_t, window, [kRecent]);
-  ZHGPT_SHARED(int, count, [1]);
-  if (warp_id() == 0) {
-    const int tokens = last_tokens(window, recent, R);
-    if (lane_id() == 0) count[0] = tokens;
-  }
-  __syncthreads();  // the window is there
+// Makes tokens of the history less likely. Every thread calls it.
+__device__ __forceinline__ void penalise(unsigned* orders, const float* logits, const std::int32_t* history,
+                                         int count, const Options& o) {
+  if (o.repeat_last_n >= 0 && o.repeat_last_n < count) count = o.repeat_last_n;
   const int mine = static_cast<int>(threadIdx.x);
-  if (mine < count[0]) {
-    const std::int32_t id = window[mine];
-    bool counts = id < V && id != kUnknownId && id != kEndOfTextId;     // ending is never penalised
-    for (int i = 0; i < mine; ++i) counts = counts && window[i] != id;  // one thread a token
-    if (counts) {
+  if (mine < count) {
+    const std::int32_t id = history[mine];
+    int before = 0, times = 0;  // it came
+    for (int i = 0; i < count; ++i) {
+      times += history[i] == id;
+      before += i < mine && history[i] == id;
+    }
+    if (before == 0 && id != kUnknownId && id != kEndOfTextId) {  // one thread a token
       const double logit = static_cast<double>(logits[id]);
-      orders[id] = order_of(static_cast<float>(logit > 0 ? logit / penalty : logit * penalty));
+      const double repeated = logit > 0 ? logit / o.repeat_penalty : logit * o.repeat_penalty;
+      const double seen = o.presence_penalty + times * o.frequency_penalty;
+      orders[id] = order_of(static_cast<float>(repeated - seen));
     }
   }
   __syncthreads();  // the orders are what they are to be
+}
+
+// Bans what would make the last n tokens, itself included, a run that was there before. The thread that bans
+// history[threadIdx.x] gets the order that this token had, others 0. Every thread calls it.
+__device__ __forceinline__ unsigned ban_repeated_ngram(unsigned* orders, const std::int32_t* history,
+                                                       int count, int n) {
+  const int mine = static_cast<int>(threadIdx.x);
+  unsigned banned = 0;
+  if (n > 0 && mine + n <= count) {
+    const std::int32_t id = history[mine];
+    bool repeats = id != kEndOfTextId;
+    for (int i = 0; i < n - 1 && repeats; ++i) repeats = history[mine + 1 + i] == history[i];
+    if (repeats) banned = atomicExch(&orders[id], 0u);
+  }
+  __syncthreads();  // all bans are there
+  return banned;
+}
+
+__device__ __forceinline__ Key largest_of(const Candidates& candidates) {
+  Key best = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < candidates.count; i += kThreads) {
+    best = Larger{}(best, candidates[i]);
+  }
+  return block_reduce(best, Larger{});
+}
+
+__device__ __forceinline__ unsigned number_of(const Candidates& candidates) {
+  unsigned mine = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < candidates.count; i += kThreads) mine += candidates[i] != 0;
+  return block_sum(mine);
+}
+
+// Bans all but the fewest that reach the probability, those first whose logit is nearest to the mean one;
+// their surprise is then nearest to its mean, the entropy. Every thread calls it.
+__device__ __forceinline__ void keep_typical(unsigned* orders, const Candidates& candidates, float top,
+                                             double typical_p) {
+  const Likelihood likelihood{top, 1, 0};
+  Mass mine = 0, mine_below = 0;  // the latter's terms are at most 1 / e, in the same units
+  for (int i = static_cast<int>(threadIdx.x); i < candidates.count; i += kThreads) {
+    const Key key = candidates[i];
+    const Mass mass = key ? likelihood(key) : 0;
+    if (mass == 0) continue;  // what may lie infinitely below
+    mine += mass;
+    mine_below += static_cast<Mass>(static_cast<float>(mass) * below(logit_of(key), top));
+  }
+  const Mass total = block_sum(mine);
+  const float mean = static_cast<float>(block_sum(mine_below)) / static_cast<float>(total);
+  const ByNearness near{candidates, candidates.count, top, mean};
+  const Mass target = static_cast<Mass>(ceil(typical_p * static_cast<double>(total)));
+  const Key least = reach(target > 0 ? target : Mass{1}, near, NearLikelihood{orders, likelihood});
+  for (int i = static_cast<int>(threadIdx.x); i < candidates.count; i += kThreads) {
+    const Key key = near[i];
+    if (key && key < least) orders[id_of(key)] = 0;
+  }
+  __syncthreads();  // the others are banned
 }
 
 // Keeps the ids of the `count` candidates that there are, in any order, and makes them all. Every thread
@@ -222,7 +322,7 @@ __device__ __forceinline__ void list(Candidates& candidates, unsigned* ids, int 
 
 // Block: one row of logits (B, V). kKept: the row's orders are in shared memory, else in `spare` (B, V).
 template <bool kKept>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 1)
     sample_kernel(std::int32_t* tokens, const float* logits, const std::int32_t* recent,
                   const std::int32_t* positions, unsigned* spare, int V, std::int64_t R,
                   std::uint64_t first_sample, Options options) {
@@ -236,21 +336,33 @@ __global__ void __launch_bounds__(kThreads)
     orders[i] = i == kUnknownId ? 0 : order_of(logits[i]);
   }
   __syncthreads();  // all orders are there
-  if (recent && options.repeat_penalty != 1)
-    penalise(orders, logits, recent + row * R, R, V, options.repeat_penalty);
+  ZHGPT_SHARED(std::int32_t, history, [kSampleHistory]);
+  const bool penalises =
+      options.repeat_penalty != 1 || options.presence_penalty != 0 || options.frequency_penalty != 0;
+  const bool looks_back = recent && (penalises || options.no_repeat_ngram > 0);
+  const int before = looks_back ? take_history(history, recent + row * R, R, V) : 0;
+  if (penalises) penalise(orders, logits, history, before, options);
+  const unsigned banned = ban_repeated_ngram(orders, history, before, options.no_repeat_ngram);
 
   Candidates candidates{orders, nullptr, V, 1};
-  Key best = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < V; i += kThreads) best = Larger{}(best, candidates[i]);
-  best = block_reduce(best, Larger{});
-  if (options.greedy) {
-    if (threadIdx.x == 0) tokens[row] = id_of(best);
+  Key best = largest_of(candidates);
+  if (best == 0) {  // a text must go on: the bans are lifted
+    if (banned) orders[history[threadIdx.x]] = banned;
+    __syncthreads();  // all are lifted
+    best = largest_of(candidates);
+  }
+  if (best == 0 || options.greedy) {
+    if (threadIdx.x == 0) tokens[row] = best == 0 ? kNoToken : id_of(best);
     return;
   }
 
-  if (options.top_k > 0 && options.top_k < static_cast<unsigned>(V - 1)) {  // <unk> is none
+  if (options.top_k > 0 && options.top_k < number_of(candidates)) {
     candidates.least = reach(options.top_k, candidates, EachCounts{});
     if (options.top_k <= kListed) list(candidates, ids, static_cast<int>(options.top_k));
+  }
+  if (options.typical_p < 1) {
+    keep_typical(orders, candidates, logit_of(best), options.typical_p);
+    best = largest_of(candidates);
   }
   if (options.top_p < 1) {
     const Likelihood likelihood{logit_of(best), 1, 0};
@@ -279,10 +391,15 @@ void execute(Context& context, const SampleTokens& op) {
     throw ConfigError("SampleTokens: logits: got " + op.logits.shape_text() + ", expected V < 2^23");
   const SamplingOptions& o = op.options;
   const Options options{.repeat_penalty = o.repeat_penalty,
+                        .presence_penalty = o.presence_penalty,
+                        .frequency_penalty = o.frequency_penalty,
+                        .typical_p = o.typical_p,
                         .top_p = o.top_p,
                         .sharpness = static_cast<float>(1 / o.temperature),
                         .min_p = static_cast<float>(o.min_p),
                         .top_k = static_cast<unsigned>(o.top_k),
+                        .repeat_last_n = static_cast<int>(o.repeat_last_n),
+                        .no_repeat_ngram = static_cast<int>(o.no_repeat_ngram),
                         .greedy = o.temperature == 0,
                         .seed = o.seed};
   const std::int32_t* recent = op.recent ? op.recent.as<std::int32_t>() : nullptr;

@@ -13,6 +13,7 @@
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/prompt.h"
+#include "cli/sampling_options.h"
 #include "zhgpt/error.h"
 #include "zhgpt/sampler.h"
 
@@ -28,7 +29,6 @@ struct SampleArguments {
   std::int64_t num_samples = 1;
   std::int64_t seed = 1337;
   SamplingOptions options;
-  bool greedy = false;
   bool no_interactive = false;
   std::string device = "auto";
   std::int64_t threads = 0;
@@ -91,7 +91,6 @@ LoadedModel load(const SampleArguments& a) {
 
 int sample(SampleArguments arguments) {
   arguments.options.seed = static_cast<std::uint64_t>(arguments.seed);
-  if (arguments.greedy) arguments.options.temperature = 0;
   arguments.options.validate();
   LoadedModel loaded = load(arguments);
   const bool interactive =
@@ -100,21 +99,15 @@ int sample(SampleArguments arguments) {
 }
 
 void add_options(CLI::App* verb, std::shared_ptr<SampleArguments> a, Action& action) {
-  SamplingOptions& o = a->options;
   const std::string sampling = tr(Msg::group_sampling), general = tr(Msg::group_general);
   a->prompt_option =
       verb->add_option("-p,--prompt", a->prompt, tr(Msg::help_prompt))->type_name("TEXT")->group(sampling);
   add_integer(*verb, "-n,--max-chars", a->max_characters, 1, std::int64_t{1} << 40, Msg::help_max_characters)
       ->group(sampling);
   add_integer(*verb, "--num-samples", a->num_samples, 1, 1 << 24, Msg::help_num_samples)->group(sampling);
-  add_real(*verb, "--temperature,--temp", o.temperature, Msg::help_temperature)->group(sampling);
-  add_integer(*verb, "--top-k", o.top_k, 0, 1'000'000'000, Msg::help_top_k)->group(sampling);
-  add_real(*verb, "--top-p", o.top_p, Msg::help_top_p)->group(sampling);
-  add_real(*verb, "--min-p", o.min_p, Msg::help_min_p)->group(sampling);
-  add_real(*verb, "--repeat-penalty", o.repeat_penalty, Msg::help_repeat_penalty)->group(sampling);
+  add_sampling_flags(*verb, a->options);
   add_integer(*verb, "--seed", a->seed, 0, std::numeric_limits<std::int64_t>::max(), Msg::help_seed)
       ->group(sampling);
-  verb->add_flag("--greedy", a->greedy, tr(Msg::help_greedy))->group(sampling);
   verb->add_flag("--no-interactive", a->no_interactive, tr(Msg::help_no_interactive))->group(general);
   verb->add_option("--device", a->device, tr(Msg::help_device))->type_name("TEXT")->group(general);
   add_integer(*verb, "--threads", a->threads, 0, 1024, Msg::help_threads)->group(general);

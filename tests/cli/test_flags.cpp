@@ -89,6 +89,12 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"SampleTemperatureNegative", {"sample", "nowhere", "--temperature", "-1"}, "temperature"},
         Refusal{"SampleTopKWord", {"sample", "nowhere", "--top-k", "many"}, "--top-k"},
         Refusal{"SampleTopPAboveOne", {"sample", "nowhere", "--top-p", "1.5"}, "top_p"},
+        Refusal{"SampleTypicalAboveOne", {"sample", "nowhere", "--typical", "1.5"}, "typical_p"},
+        Refusal{"SampleTypicalByItsOtherName", {"sample", "nowhere", "--typical-p", "-1"}, "typical_p"},
+        Refusal{"SamplePresenceNaN", {"sample", "nowhere", "--presence-penalty", "nan"}, "--presence-penalty"},
+        Refusal{"SampleFrequencyHuge", {"sample", "nowhere", "--frequency-penalty", "1e9"}, "frequency_penalty"},
+        Refusal{"SampleRepeatLastN", {"sample", "nowhere", "--repeat-last-n", "1025"}, "--repeat-last-n"},
+        Refusal{"SampleNgramNegative", {"sample", "nowhere", "--no-repeat-ngram", "-1"}, "--no-repeat-ngram"},
         Refusal{"SampleSeedNegative", {"sample", "nowhere", "--seed", "-1"}, "--seed"},
         Refusal{
             "SampleUnknownFlag", {"sample", "nowhere", "--temprature", "1"}, "Did you mean --temperature?"},
