@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "zhgpt/gpt.h"
@@ -19,6 +20,8 @@
 namespace zhgpt {
 
 class Decoder;
+
+WeightType weight_type_of(const std::string& name);  // "f32", "bf16", "int8"; throws ConfigError
 
 // Which of n tokens is the first that the model sees: 0 while n <= block_size.
 std::int64_t window_begin(std::int64_t n, std::int64_t block_size);

@@ -4,6 +4,8 @@
 
 #include "model/decoder.h"
 #include "zhgpt/bfloat16.h"
+#include "zhgpt/error.h"
+#include "zhgpt/messages.h"
 
 namespace zhgpt {
 namespace {
@@ -18,6 +20,13 @@ std::int64_t count_of(const std::vector<std::int32_t>& tokens) {
 }
 
 }  // namespace
+
+WeightType weight_type_of(const std::string& name) {
+  if (name == "f32") return WeightType::f32;
+  if (name == "bf16") return WeightType::bf16;
+  if (name == "int8") return WeightType::int8;
+  throw ConfigError(tr(Msg::not_a_choice, "weights", name, "f32, bf16, int8"));
+}
 
 std::int64_t window_begin(std::int64_t n, std::int64_t block_size) {
   if (n <= block_size) return 0;
