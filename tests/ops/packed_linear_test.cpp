@@ -12,11 +12,18 @@ struct Case {
 // Fewer rows than go together and more; channels that fill groups of 64 and not; depths beyond one chunk.
 const Case kCases[] = {{1, 1, 1}, {1, 128, 384}, {3, 33, 65}, {4, 192, 64}, {9, 200, 130}, {2, 512, 100}};
 
+// Not exact in bf16.
+Values<double> weights_of(const Case& c) {
+  auto weights = random_reals(c.OC * c.C, 2);
+  for (double& x : weights) x = static_cast<double>(static_cast<float>(x * 0.7));
+  return weights;
+}
+
 class PackedLinearTest : public ::testing::TestWithParam<int> {
  protected:
   Values<double> result(const Case& c, WeightType type, bool with_bias, bool gelu) {
     const Tensor inp = bench_.reals(random_reals(c.N * c.C, 1), {c.N, c.C}),
-                 weight = bench_.reals(random_reals(c.OC * c.C, 2), {c.OC, c.C}),
+                 weight = bench_.reals(weights_of(c), {c.OC, c.C}),
                  bias = bench_.reals(random_reals(c.OC, 3), {c.OC});
     const Tensor out = bench_.unset({c.N, c.OC}), expected = bench_.unset({c.N, c.OC}),
                  pre_gelu = bench_.unset({c.N, c.OC});
@@ -45,10 +52,12 @@ TEST_P(PackedLinearTest, HasTheBitsOfLinearForward) {
 
 TEST_P(PackedLinearTest, RoundedWeightsAreWithinHalfAUnit) {
   for (const Case& c : kCases) {
-    const auto inp = random_reals(c.N * c.C, 1), weight = random_reals(c.OC * c.C, 2);
+    const auto inp = random_reals(c.N * c.C, 1), weight = weights_of(c);
     const auto bf16 = result(c, WeightType::bf16, true, false), int8 = result(c, WeightType::int8, true, false);
-    EXPECT_NE(bf16, expected_);
-    EXPECT_NE(int8, expected_);
+    if (c.OC > 1) {  // of one number, int8 loses nothing
+      EXPECT_NE(bf16, expected_);
+      EXPECT_NE(int8, expected_);
+    }
     for (Index n = 0; n < c.N; ++n) {
       for (Index o = 0; o < c.OC; ++o) {
         double most = 0, relative = 0, absolute = 0;
