@@ -58,6 +58,7 @@ struct Arguments {
   Config config;
   double seconds = 0;
   bool sample = false;
+  WeightType weights = WeightType::f32;  // of sampling
   std::string checkpoint;
 };
 
@@ -85,6 +86,8 @@ bool parse(int argc, char** argv, Arguments& a) {
       a.config.train.device = argv[++i];
     } else if (flag == "--dtype" && i + 1 < argc) {
       a.config.train.dtype = argv[++i];
+    } else if (flag == "--weights" && i + 1 < argc) {
+      a.weights = weight_type_of(argv[++i]);
     } else {
       return false;
     }
@@ -137,7 +140,7 @@ void measure_sampling(Backend& backend, const Arguments& a) {
   const bool in_bf16 = a.config.train.dtype == "bf16";
   Gpt model(backend, a.config.model, 1, Gpt::Purpose::inference, in_bf16 ? DType::bf16 : DType::f32);
   model.set_parameters(model.table().initial_values(1));
-  Generator generator(model);
+  Generator generator(model, 1, a.weights);
   const SamplingOptions options;
   std::int64_t characters = 0;
   double total_ms = 0;
@@ -160,7 +163,7 @@ int main(int argc, char** argv) {
   if (!parse(argc, argv, arguments)) {
     std::fprintf(stderr,
                  "usage: bench_step LAYERS HEADS EMBD BLOCK BATCH VOCAB THREADS SECONDS [--device D] "
-                 "[--dtype T] [--sample] [--checkpoint FILE]\n");
+                 "[--dtype T] [--sample [--weights f32|bf16|int8]] [--checkpoint FILE]\n");
     return 2;
   }
   const auto backend = make_backend(arguments.config.train);

@@ -118,6 +118,8 @@ class Backend {
   virtual bool is_dry() const { return false; }
   // Operations read any memory of this process, not only what was got from `allocate`.
   virtual bool reads_host_memory() const { return false; }
+  // PackWeight and PackedLinear are there, and the faster way for few rows.
+  virtual bool packs_weights() const { return false; }
 
   // Throws OutOfMemory, naming `what` and its size, when memory does not suffice.
   Buffer allocate(std::int64_t bytes, const char* what);
@@ -172,7 +174,7 @@ class Backend {
   X(EmbeddingBackward)                                                                                     \
   X(LayerNormForward) X(ResidualLayerNormForward) X(LayerNormBackward) X(DropoutBackward) X(LinearForward) \
       X(LinearBackwardInput) X(LinearBackwardWeight) X(AttentionForward) X(AttentionBackward)              \
-          X(AttentionDecode) X(HeadLoss) X(SampleTokens) X(BeginStep) X(AccumulateLoss) X(GlobalNorm)      \
+          X(EmbeddingDecode) X(CacheKeysValues) X(AttentionDecode) X(PackWeight) X(PackedLinear) X(HeadLoss) X(SampleTokens) X(BeginStep) X(AccumulateLoss) X(GlobalNorm)      \
               X(AdamW) X(AdvanceStep)
 
 #define ZHGPT_DECLARE_OP(Op)       \
@@ -202,8 +204,12 @@ DType real_dtype(const Op& op) {
     return op.losses.dtype;
   else if constexpr (requires { op.dout; })
     return op.dout.dtype;
-  else if constexpr (requires { op.out; })
+  else if constexpr (requires { op.out.dtype; })
     return op.out.dtype;
+  else if constexpr (requires { op.weight.dtype; })
+    return op.weight.dtype;
+  else if constexpr (requires { op.k_cache; })
+    return op.k_cache.dtype;
   else
     return DType::f32;
 }

@@ -168,6 +168,20 @@ struct AttentionBackward {
   Tensor qkv;   // (B, T, 3, NH, HS)
 };
 
+// out[b,:] = wte[tokens[b],:] + wpe[lengths[b],:].
+struct EmbeddingDecode {
+  Tensor out;      // (B, C) =
+  Tensor tokens;   // (B) i32, every id in [0, V)
+  Tensor lengths;  // (B) i32, every one in [0, rows of wpe)
+  Tensor wte;      // (V, C)
+  Tensor wpe;      // (S, C)
+};
+// The keys and values of T tokens of one row become the first T of its cache.
+struct CacheKeysValues {
+  Tensor k_cache;  // (NH, S, HS) = in the first T positions, S >= T
+  Tensor v_cache;  // (NH, S, HS) = likewise
+  Tensor qkv;      // (T, 3, NH, HS)
+};
 // One token a row more, from a cache of the keys and values before it: those of the new token are written to
 // the cache at position lengths[b], then out[b] attends to positions 0 to lengths[b]. Row b depends on row b
 // alone.
@@ -177,6 +191,33 @@ struct AttentionDecode {
   Tensor v_cache;  // (B, NH, S, HS) = at one position
   Tensor qkv;      // (B, 3, NH, HS)
   Tensor lengths;  // (B) i32, every one in [0, S)
+};
+
+// What decoding asks of a product: a weight (OC, C) laid out once, for inputs of few rows.
+enum class WeightType { f32, bf16, int8 };  // int8: with one factor an output channel, max|w| / 127
+struct PackedWeight {
+  void* data = nullptr;
+  WeightType type = WeightType::f32;
+  std::int64_t OC = 0, C = 0;
+
+  // Memory it takes: channels in groups of 64, the factors behind them.
+  static constexpr std::int64_t bytes(WeightType type, std::int64_t OC, std::int64_t C) {
+    const std::int64_t channels = (OC + 63) / 64 * 64;
+    return type == WeightType::f32 ? channels * C * 4 : type == WeightType::bf16 ? channels * C * 2 : channels * (C + 4);
+  }
+};
+// Where Backend::packs_weights, in f32; elsewhere LinearForward reads weights as they are.
+struct PackWeight {
+  PackedWeight out;  // = weight, rounded to its type
+  Tensor weight;     // (OC, C)
+};
+// out = inp . weight^T + bias, then GELU if so asked, as in LinearForward: of f32 weights the same bits.
+struct PackedLinear {
+  Tensor out;  // (N, OC) =
+  Tensor inp;  // (N, C)
+  PackedWeight weight;
+  Tensor bias;        // (OC), optional
+  bool gelu = false;
 };
 
 // The head: logits = inp . weight^T, losses[n] = -log softmax(logits[n])[targets[n]] in nats. A target < 0 is

@@ -6,21 +6,12 @@
 // docs/numerics.md.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
-#include "cpu/gemm.h"
-#include "cpu/math.h"
+#include "cpu/attention.h"
 #include "cpu/ops.h"
-#include "cpu/reduce.h"
 
 namespace zhgpt::cpu {
 namespace {
-
-constexpr std::int64_t kQueries = 32;
-// The score of a key that a query must not see: its exponential is 0. Whole rows are computed, hidden keys
-// too, since vector code over a whole block costs less than loops of every length.
-template <class Real>
-constexpr Real kHidden = -std::numeric_limits<Real>::infinity();
 
 struct Sizes {
   std::int64_t B, T, NH, HS, C;
@@ -35,33 +26,6 @@ struct Sizes {
   Real scale() const {
     return 1 / std::sqrt(static_cast<Real>(HS));
   }
-};
-
-// What a thread needs for one block of queries against up to T keys.
-template <class Real>
-struct Workspace {
-  static std::int64_t size(std::int64_t T, std::int64_t HS) { return 2 * kQueries * T + packed(T, HS); }
-  static std::int64_t packed(std::int64_t T, std::int64_t HS) {
-    return std::max({PackedMatrix<Real>::size(HS, T), PackedMatrix<Real>::size(T, HS),
-                     PackedMatrix<Real>::size(kQueries, HS)});
-  }
-  // The packed operand comes first: a product also fetches what lies behind it, which must not be another
-  // thread's.
-  Workspace(Real* memory, std::int64_t T, std::int64_t HS)
-      : scores(memory + packed(T, HS)), dscores(scores + kQueries * T), packed_(memory) {}
-
-  // c (m, n) = or += a (m, k) . b (k, n)
-  void product(std::int64_t m, std::int64_t n, std::int64_t k, Operand<Real> a, Operand<Real> b, Real* c,
-               std::int64_t c_stride, Sum sum) const {
-    PackedMatrix<Real> packed_b(packed_, k, n);
-    packed_b.pack(b);
-    multiply(m, a, packed_b, c, c_stride, sum);
-  }
-
-  Real *scores, *dscores;  // (kQueries, keys)
-
- private:
-  Real* packed_;
 };
 
 }  // namespace
@@ -83,19 +47,13 @@ void execute(Context& context, const AttentionForward& op) {
     const Workspace<Real> work(context.scratch<Real>(thread, scratch), T, HS);
     Real* scores = work.scores;
 
+    const std::int64_t columns = padded_keys(keys);
     work.product(rows.count, keys, HS, {q + rows.begin * stride, stride}, {k, stride, Layout::columns},
-                 scores, keys, Sum::overwrite);
+                 scores, columns, Sum::overwrite);
     for (std::int64_t i = 0; i < rows.count; ++i) {
-      Real* s = scores + i * keys;
-      const std::int64_t seen = rows.begin + i + 1;
-      std::fill(s + seen, s + keys, kHidden<Real>);
-      const Real most = max_of(s, keys);
-      for (std::int64_t j = 0; j < keys; ++j) s[j] = exp_of((s[j] - most) * scale);
-      const Real sum = sum_of(s, keys), inverse = 1 / sum;
-      for (std::int64_t j = 0; j < keys; ++j) s[j] *= inverse;
-      lse[rows.begin + i] = most * scale + std::log(sum);
+      lse[rows.begin + i] = softmax(scores + i * columns, rows.begin + i + 1, columns, scale);
     }
-    work.product(rows.count, HS, keys, {scores, keys}, {v, stride}, out + rows.begin * C, C, Sum::overwrite);
+    work.product(rows.count, HS, keys, {scores, columns}, {v, stride}, out + rows.begin * C, C, Sum::overwrite);
   });
 }
 

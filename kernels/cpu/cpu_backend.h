@@ -14,6 +14,7 @@ class CpuBackend final : public Backend {
   std::string name() const override;
   bool computes_in(DType dtype) const override { return dtype == DType::f32 || dtype == DType::f64; }
   bool reads_host_memory() const override { return true; }
+  bool packs_weights() const override { return true; }
   std::int64_t free_memory_bytes() const override;
   void reserve(const std::function<void()>& operations) override;
   void upload(void* device, const void* host, std::int64_t bytes) override;

@@ -1,36 +1,64 @@
-// AttentionDecode: one query a row against its cache of keys and values, a head a tile.
+// EmbeddingDecode, CacheKeysValues, AttentionDecode: what decoding does in another way than training, one
+// token a row from a cache of the keys and values before it. Each has the bits of the whole text's forward
+// pass.
 #include <algorithm>
 #include <cmath>
 
-#include "cpu/math.h"
+#include "cpu/attention.h"
 #include "cpu/ops.h"
-#include "cpu/reduce.h"
 
 namespace zhgpt::cpu {
 
 template <class Real>
-void execute(Context& context, const AttentionDecode& op) {
-  const std::int64_t B = op.out.dim(0), NH = op.out.dim(1), HS = op.out.dim(2), S = op.k_cache.dim(2);
-  const Real scale = 1 / std::sqrt(static_cast<Real>(HS));
-  context.reserve<Real>(S);
-  context.pool.for_each_tile(B * NH, [&](std::int64_t tile, int thread) {
-    const std::int64_t b = tile / NH, head = tile % NH, length = op.lengths.as<std::int32_t>()[b];
-    const Real *q = op.qkv.as<Real>() + (b * 3 * NH + head) * HS, *k = q + NH * HS, *v = k + NH * HS;
-    Real *k_cache = op.k_cache.as<Real>() + tile * S * HS, *v_cache = op.v_cache.as<Real>() + tile * S * HS;
-    Real *out = op.out.as<Real>() + tile * HS, *p = context.scratch<Real>(thread, S);
-    std::copy_n(k, HS, k_cache + length * HS);
-    std::copy_n(v, HS, v_cache + length * HS);
-    for (std::int64_t s = 0; s <= length; ++s) p[s] = dot_of(q, k_cache + s * HS, HS);
-    const Real most = max_of(p, length + 1);
-    for (std::int64_t s = 0; s <= length; ++s) p[s] = exp_of((p[s] - most) * scale);
-    const Real inverse = 1 / sum_of(p, length + 1);
-    std::fill_n(out, HS, Real{0});
-    for (std::int64_t s = 0; s <= length; ++s) {
-      for (std::int64_t i = 0; i < HS; ++i) out[i] += p[s] * inverse * v_cache[s * HS + i];
+void execute(Context& context, const EmbeddingDecode& op) {
+  const std::int64_t B = op.out.dim(0), C = op.out.dim(1);
+  context.pool.for_each_tile(B, [&](std::int64_t b, int) {
+    const Real *token = op.wte.as<Real>() + op.tokens.as<std::int32_t>()[b] * C,
+               *position = op.wpe.as<Real>() + op.lengths.as<std::int32_t>()[b] * C;
+    Real* out = op.out.as<Real>() + b * C;
+    for (std::int64_t c = 0; c < C; ++c) out[c] = token[c] + position[c];
+  });
+}
+
+template <class Real>
+void execute(Context& context, const CacheKeysValues& op) {
+  const std::int64_t NH = op.k_cache.dim(0), S = op.k_cache.dim(1), HS = op.k_cache.dim(2), T = op.qkv.dim(0);
+  context.pool.for_each_tile(NH, [&](std::int64_t head, int) {
+    for (std::int64_t t = 0; t < T; ++t) {
+      const Real* k = op.qkv.as<Real>() + (t * 3 + 1) * NH * HS + head * HS;
+      std::copy_n(k, HS, op.k_cache.as<Real>() + (head * S + t) * HS);
+      std::copy_n(k + NH * HS, HS, op.v_cache.as<Real>() + (head * S + t) * HS);
     }
   });
 }
 
+// A row a tile: a head alone is too little to hand to another thread.
+template <class Real>
+void execute(Context& context, const AttentionDecode& op) {
+  const std::int64_t B = op.out.dim(0), NH = op.out.dim(1), HS = op.out.dim(2), S = op.k_cache.dim(2);
+  const Real scale = 1 / std::sqrt(static_cast<Real>(HS));
+  const std::int64_t scratch = Workspace<Real>::size(S, HS);
+  context.reserve<Real>(scratch);
+  context.pool.for_each_tile(B, [&](std::int64_t b, int thread) {
+    const std::int64_t length = op.lengths.as<std::int32_t>()[b], keys = length + 1;
+    const Workspace<Real> work(context.scratch<Real>(thread, scratch), S, HS);
+    for (std::int64_t head = 0; head < NH; ++head) {
+      const std::int64_t row_head = b * NH + head;
+      const Real *q = op.qkv.as<Real>() + (b * 3 * NH + head) * HS, *k = q + NH * HS, *v = k + NH * HS;
+      Real *k_cache = op.k_cache.as<Real>() + row_head * S * HS,
+           *v_cache = op.v_cache.as<Real>() + row_head * S * HS;
+      std::copy_n(k, HS, k_cache + length * HS);
+      std::copy_n(v, HS, v_cache + length * HS);
+      work.product(1, keys, HS, {q, HS}, {k_cache, HS, Layout::columns}, work.scores, keys, Sum::overwrite);
+      softmax(work.scores, keys, padded_keys(keys), scale);
+      work.product(1, HS, keys, {work.scores, keys}, {v_cache, HS}, op.out.as<Real>() + row_head * HS, HS,
+                   Sum::overwrite);
+    }
+  });
+}
+
+ZHGPT_DEFINED_FOR_FLOAT_AND_DOUBLE(EmbeddingDecode)
+ZHGPT_DEFINED_FOR_FLOAT_AND_DOUBLE(CacheKeysValues)
 ZHGPT_DEFINED_FOR_FLOAT_AND_DOUBLE(AttentionDecode)
 
 }  // namespace zhgpt::cpu

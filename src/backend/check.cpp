@@ -249,6 +249,41 @@ void Backend::check(const AttentionBackward& op) {
   c.input("qkv", op.qkv, {B, T, 3, NH, HS});
 }
 
+void Backend::check(const EmbeddingDecode& op) {
+  Operands c("EmbeddingDecode", "out", op.out);
+  const auto B = c.dim("out", op.out, 2, 0), C = op.out.dim(1);
+  c.output("out", op.out, {B, C});
+  c.input("tokens", op.tokens, DType::i32, {B});
+  c.input("lengths", op.lengths, DType::i32, {B});
+  c.input_table("wte", op.wte, 1, C);
+  c.input_table("wpe", op.wpe, 1, C);
+}
+
+void Backend::check(const CacheKeysValues& op) {
+  Operands c("CacheKeysValues", "k_cache", op.k_cache);
+  const auto NH = c.dim("k_cache", op.k_cache, 3, 0), S = op.k_cache.dim(1), HS = op.k_cache.dim(2),
+             T = c.dim("qkv", op.qkv, 4, 0);
+  c.output("k_cache", op.k_cache, {NH, S, HS});
+  c.output("v_cache", op.v_cache, {NH, S, HS});
+  c.input("qkv", op.qkv, {T, 3, NH, HS});
+  if (T > S) c.fail("qkv", op.qkv.shape_text(), "at most " + std::to_string(S) + " rows");
+}
+
+void Backend::check(const PackWeight& op) {
+  Operands c("PackWeight", "weight", op.weight);
+  c.input("weight", op.weight, DType::f32, {op.out.OC, op.out.C});
+  if (!op.out.data) c.fail("out", "no memory", "PackedWeight::bytes of it");
+}
+
+void Backend::check(const PackedLinear& op) {
+  Operands c("PackedLinear", "out", op.out);
+  const auto N = c.dim("out", op.out, 2, 0), OC = op.weight.OC, C = op.weight.C;
+  c.output("out", op.out, DType::f32, {N, OC});
+  c.input("inp", op.inp, DType::f32, {N, C});
+  if (!op.weight.data) c.fail("weight", "no memory", "a packed weight");
+  if (op.bias) c.input("bias", op.bias, DType::f32, {OC});
+}
+
 void Backend::check(const AttentionDecode& op) {
   Operands c("AttentionDecode", "out", op.out);
   const auto B = c.dim("out", op.out, 3, 0), NH = op.out.dim(1), HS = op.out.dim(2),

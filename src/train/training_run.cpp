@@ -210,7 +210,7 @@ void TrainingRun::evaluate(bool counts_for_patience) {
 }
 
 void TrainingRun::sample() {
-  Generator generator(trainer_.model());
+  UncachedGenerator generator(trainer_.model());
   generator.start({}, 0);
   const SamplingOptions options{.seed = static_cast<std::uint64_t>(trainer_.config().train.seed)};
   std::vector<std::int32_t> ids;

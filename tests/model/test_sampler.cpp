@@ -9,7 +9,8 @@
 
 #include "zhgpt/error.h"
 #include "zhgpt/rng.h"
-#include "zhgpt/sampler.h"
+#include "zhgpt/sampling.h"
+#include "zhgpt/tokenizer.h"
 
 namespace zhgpt {
 namespace {
@@ -445,29 +446,6 @@ TEST(SamplingOptions, Ranges) {
   EXPECT_THROW((SamplingOptions{.presence_penalty = INFINITY}.validate()), ConfigError);
   EXPECT_THROW((SamplingOptions{.frequency_penalty = std::nan("")}.validate()), ConfigError);
   EXPECT_THROW((SamplingOptions{.no_repeat_ngram = -1}.validate()), ConfigError);
-}
-
-TEST(Generator, BeyondTheBlockItGoesOnFromTheLastTokens) {
-  const auto backend = make_backend("cpu", 1);
-  Gpt model(*backend, {.n_layer = 1, .n_head = 2, .n_embd = 16, .block_size = 8, .vocab_size = 40}, 1,
-            Gpt::Purpose::inference);
-  std::vector<float> values = model.table().initial_values(1);
-  for (float& value : values) value *= 15;
-  model.set_parameters(values);
-
-  Generator generator(model);
-  generator.start(std::vector<std::int32_t>{5, 6}, 4);
-  std::vector<std::int32_t> tokens{kEndOfTextId, 5, 6};
-  for (int i = 0; i < 30; ++i) {  // by hand: the last 8 tokens, and the count of all as the position
-    const auto T = static_cast<std::int64_t>(std::min<std::size_t>(tokens.size(), 8));
-    backend->upload(model.inputs(1, T).data, tokens.data() + (static_cast<std::int64_t>(tokens.size()) - T), T * 4);
-    std::vector<float> logits(40);
-    backend->download(logits.data(), model.last_logits(1, T).data, 40 * 4);
-    const std::int32_t expected = choose_token(logits, tokens, everything(), 4, tokens.size());
-    EXPECT_EQ(generator.next(everything()), expected) << i;
-    tokens.push_back(expected);
-  }
-  EXPECT_GT(std::set<std::int32_t>(tokens.begin(), tokens.end()).size(), 5u);
 }
 
 }  // namespace

@@ -106,7 +106,7 @@ TEST(Determinism, DirectoryLocaleAndTimeZoneDoNotMatterToASingleByteOfTheFile) {
 
 TEST(Determinism, LookingOnDoesNotMatter) {
   TrainerKit watched(config_of_seed(7), text(), 2);
-  Generator generator(watched->model());
+  UncachedGenerator generator(watched->model());
   double last = 0;
   for (std::int64_t step = 1; step <= kSteps; ++step) {
     test::step_until(*watched, step);

@@ -47,7 +47,7 @@ TEST(Learning, OnePoemIsLearntByHeart) {
   EXPECT_LT(kit->state().loss, 0.05f);
   EXPECT_LT(kit->evaluate(0).loss, 0.05);
 
-  Generator generator(kit->model());
+  UncachedGenerator generator(kit->model());
   generator.start({}, 0);
   std::vector<std::int32_t> ids;
   for (std::int32_t id; ids.size() < 100 && (id = generator.next({.temperature = 0})) != kEndOfTextId;) ids.push_back(id);

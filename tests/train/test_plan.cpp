@@ -41,7 +41,7 @@ TEST(PlanOnCpu, IsWhatATrainerTakes) {
     EXPECT_EQ(planned.back().what, "scratch memory");
     trainer.step();  // nothing that the run does later takes more
     trainer.evaluate(2);
-    Generator generator(trainer.model());
+    UncachedGenerator generator(trainer.model());
     generator.start({}, 0);
     for (int i = 0; i < 60; ++i) generator.next({});
     EXPECT_EQ(backend->memory(), planned);
