@@ -12,7 +12,7 @@ void Generator::start(std::span<const std::int32_t> prompt, std::uint64_t sample
   sample_ = sample;
 }
 
-std::int32_t Generator::next(const SamplingOptions& options) {
+std::span<const float> Generator::logits() {
   Backend& backend = model_.backend();
   const auto length = static_cast<std::int64_t>(tokens_.size());
   const std::int64_t T = std::min(length, model_.config().block_size);
@@ -26,9 +26,13 @@ std::int32_t Generator::next(const SamplingOptions& options) {
   } else {
     backend.download(logits_.data(), logits.data, logits.bytes());
   }
+  return logits_;
+}
+
+std::int32_t Generator::next(const SamplingOptions& options) {
   const std::int32_t id =
-      choose_token(logits_, tokens_, options, sample_, static_cast<std::uint64_t>(length));
-  tokens_.push_back(id);
+      choose_token(logits(), tokens_, options, sample_, static_cast<std::uint64_t>(tokens_.size()));
+  append(id);
   return id;
 }
 
