@@ -49,6 +49,10 @@ std::pair<std::size_t, std::size_t> first_blanks(std::string_view text) {
   return {begin, end - begin};
 }
 
+std::string with_slash(std::string_view name) {
+  return std::string(1, '/').append(name);
+}
+
 }  // namespace
 
 std::span<const ChatCommand> chat_commands() {
@@ -85,14 +89,14 @@ const ChatCommand* find_command(const std::string& name) {
 std::string nearest_command(const std::string& name) {
   std::vector<std::string> known;
   for (const ChatCommand& c : kCommands) known.push_back(c.name);
-  if (const std::string nearest = nearest_name(name, known); !nearest.empty()) return "/" + nearest;
+  if (const std::string nearest = nearest_name(name, known); !nearest.empty()) return with_slash(nearest);
   // Words of two characters, where a distance says little: one that shares a character is meant.
   std::u32string typed, own;
   decode_utf8(name, true, typed);
   for (const ChatCommand& c : kCommands) {
     own.clear();
     decode_utf8(c.chinese, true, own);
-    if (own.find_first_of(typed) != std::u32string::npos) return "/" + std::string(c.chinese);
+    if (own.find_first_of(typed) != std::u32string::npos) return with_slash(c.chinese);
   }
   return {};
 }
@@ -100,7 +104,7 @@ std::string nearest_command(const std::string& name) {
 std::string help_text() {
   std::vector<std::vector<std::string>> rows;
   for (const ChatCommand& c : kCommands) {
-    rows.push_back({"/" + std::string(c.name), "/" + std::string(c.chinese), c.arguments, tr(c.help)});
+    rows.push_back({with_slash(c.name), with_slash(c.chinese), c.arguments, tr(c.help)});
   }
   return table(rows, "llll") + tr(Msg::chat_help_end) + "\n";
 }

@@ -22,11 +22,13 @@ constexpr int kHistoryLines = 1000;
 constexpr char32_t kPastedBreak = U'\u21B5';  // ↵: a line break inside a line, while it is edited
 constexpr std::string_view kPasteBegins = "\033[200~", kPasteEnds = "\033[201~";
 
-std::string replaced(std::string text, std::string_view from, std::string_view to) {
-  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
-    text.replace(at, from.size(), to);
-  }
-  return text;
+// A line as it was pasted.
+std::string with_line_breaks(std::string_view line) {
+  std::u32string characters;
+  decode_utf8(line, true, characters);
+  std::string out;
+  for (char32_t c : characters) append_utf8(out, c == kPastedBreak ? U'\n' : c);
+  return out;
 }
 
 }  // namespace
@@ -148,9 +150,7 @@ std::optional<std::string> LineEditor::read(const std::string& prompt) {
       std::ofstream(s.history_file, std::ios::app) << line << "\n";
     }
   }
-  std::string mark;
-  append_utf8(mark, kPastedBreak);
-  return replaced(std::move(line), mark, "\n");
+  return with_line_breaks(line);
 }
 
 }  // namespace zhgpt::cli

@@ -97,7 +97,8 @@ Written write_text(const Vocabulary& vocab, Generator& generator, const WriteReq
         written.tokens.push_back(id);
         const bool breaks = verse.breaks_before(character(vocab, id));
         verse.push(character(vocab, id));
-        const std::string shown = (breaks ? "\n" : "") + stops.push(vocab.text(id));
+        std::string shown = breaks ? "\n" : "";
+        shown += stops.push(vocab.text(id));
         if (!shown.empty()) show(shown);
         written.text += shown;
         if (!stops.found()) continue;
