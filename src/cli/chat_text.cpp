@@ -96,9 +96,12 @@ void Chat::save(const std::string& file) {
 
 void Chat::stats(const std::string&) {
   if (!last_) throw ConfigError(tr(Msg::chat_nothing_written));
+  static constexpr Msg kEnded[] = {Msg::chat_ended_end_of_text, Msg::chat_ended_max_characters,
+                                   Msg::chat_ended_stop_text,   Msg::chat_ended_complete,
+                                   Msg::chat_ended_impossible,  Msg::chat_ended_interrupted};
   const auto characters = static_cast<double>(last_->tokens.size());
   std::cerr << tr(Msg::chat_stats, last_->tokens.size(), fixed(last_->seconds, 2),
-                  fixed(last_->seconds > 0 ? characters / last_->seconds : 0, 0), name_of(last_->ending))
+                  fixed(last_->seconds > 0 ? characters / last_->seconds : 0, 0), tr(kEnded[static_cast<std::size_t>(last_->ending)]))
             << "\n";
 }
 
