@@ -103,6 +103,11 @@ std::string Chat::text() const {
   return loaded_->vocab.decode(generator_->tokens());
 }
 
+std::string Chat::beginning() const {
+  const std::int64_t end = pieces_.empty() ? size() : pieces_.front().begin;
+  return loaded_->vocab.decode(generator_->tokens().first(static_cast<std::size_t>(end)));
+}
+
 void Chat::use(std::unique_ptr<LoadedModel> loaded) {
   generator_.reset();  // before the model that it asks
   loaded_ = std::move(loaded);

@@ -1,5 +1,5 @@
-// The loop: a person writes the beginning of a text, the model goes on, and again; lines that begin with a slash are
-// commands (chat_commands.h). Nothing that is typed ends it but /bye and Ctrl-D.
+// The loop: a person writes the beginning of a text, the model goes on, and again; lines that begin with a
+// slash are commands (chat_commands.h). Nothing that is typed ends it but /bye and Ctrl-D.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ class Chat {
   // request: what texts are written with, until a command changes it; its seed is used from sample 0 on.
   Chat(std::unique_ptr<LoadedModel> loaded, ModelOpener open, WriteRequest request);
 
-  // Until the user leaves: 0, or 128 + n after signal n other than Ctrl-C. Throws IoError when standard output
-  // was closed.
+  // Until the user leaves: 0, or 128 + n after signal n other than Ctrl-C. Throws IoError when standard
+  // output was closed.
   int run();
 
   // The commands.
@@ -53,6 +53,7 @@ class Chat {
   void begin(const std::vector<std::int32_t>& ids);  // a new text, as the next sample
   void write(const WriteRequest& request);           // goes on with it, on the screen
   std::string text() const;                          // all of it
+  std::string beginning() const;                     // what was typed of it
   std::int64_t size() const { return static_cast<std::int64_t>(generator_->tokens().size()); }
   void use(std::unique_ptr<LoadedModel> loaded);
 

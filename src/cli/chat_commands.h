@@ -21,15 +21,17 @@ struct ChatCommand {
 };
 std::span<const ChatCommand> chat_commands();
 
-// A line that is a command: its first word without the slash, and the rest without blanks around it. The slash
-// may be what a Chinese keyboard makes of it, ／ or 、. nullopt for a line of text.
+// A line that is a command: its first word without the slash, and the rest without blanks around it. The
+// slash may be what a Chinese keyboard makes of it, ／ or 、. nullopt for a line of text.
 struct CommandLine {
   std::string name, argument;
 };
 std::optional<CommandLine> parse_command(std::string_view line);
 
-const ChatCommand* find_command(const std::string& name);  // by either name, "?", "exit" or "quit"; else nullptr
-std::string nearest_command(const std::string& name);      // what was perhaps meant, "/top"; empty when nothing is near
+// By either name, "?", "exit" or "quit"; else nullptr.
+const ChatCommand* find_command(const std::string& name);
+// What was perhaps meant, "/top"; empty when nothing is near.
+std::string nearest_command(const std::string& name);
 std::string help_text();
 
 }  // namespace zhgpt::cli

@@ -64,25 +64,24 @@ void Chat::score(const std::string& given) {
 void Chat::compare(const std::string& file) {
   if (file.empty()) throw ConfigError(tr(Msg::chat_compare_usage));
   const std::unique_ptr<LoadedModel> other = open_(file);
-  const std::int64_t end = pieces_.empty() ? size() : pieces_.front().begin;
-  const std::string beginning = loaded_->vocab.decode(generator_->tokens().first(static_cast<std::size_t>(end)));
+  const std::string typed = beginning();
   const auto write_with = [&](LoadedModel& model) {
-    const Prompt prompt = read_prompt(model.vocab, model.config.text, beginning);
+    const Prompt prompt = read_prompt(model.vocab, model.config.text, typed);
     for (const std::string& note : prompt.notes) std::cerr << note << "\n";
     Generator generator(*model.model);
     generator.start(prompt.ids, request_.sample);
     return prompt.text + write_text(model.vocab, generator, request_, [](std::string_view) {}).text;
   };
   const std::string left = write_with(*loaded_), right = write_with(*other);
-  write_out(side_by_side(loaded_->checkpoint.path(), left, other->checkpoint.path(), right, terminal_columns()));
+  write_out(side_by_side(loaded_->checkpoint.path(), left, other->checkpoint.path(), right,
+                         terminal_columns()));
 }
 
 void Chat::load(const std::string& which) {
   if (which.empty()) throw ConfigError(tr(Msg::chat_load_usage));
-  const std::int64_t end = pieces_.empty() ? size() : pieces_.front().begin;
-  const std::string beginning = loaded_->vocab.decode(generator_->tokens().first(static_cast<std::size_t>(end)));
+  const std::string typed = beginning();
   use(open_(which));  // a model that cannot be opened leaves the one there is
-  const Prompt prompt = read_prompt(loaded_->vocab, loaded_->config.text, beginning);
+  const Prompt prompt = read_prompt(loaded_->vocab, loaded_->config.text, typed);
   for (const std::string& note : prompt.notes) std::cerr << note << "\n";
   begin(prompt.ids);
   std::cerr << tr(Msg::chat_loaded, loaded_->checkpoint.path(), loaded_->checkpoint.step()) << "\n";

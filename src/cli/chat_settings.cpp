@@ -46,7 +46,8 @@ std::string change_setting(WriteRequest& request, const std::string& key_and_val
     return std::string(setting.name) + " = " + setting.text();
   }
   const std::string nearest = nearest_name(key, names);
-  throw ConfigError(nearest.empty() ? tr(Msg::chat_no_setting, key) : tr(Msg::chat_no_setting_hint, key, nearest));
+  throw ConfigError(nearest.empty() ? tr(Msg::chat_no_setting, key)
+                                    : tr(Msg::chat_no_setting_hint, key, nearest));
 }
 
 }  // namespace zhgpt::cli

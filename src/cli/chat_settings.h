@@ -18,7 +18,8 @@ struct ChatSetting {
 };
 std::vector<ChatSetting> chat_settings(WriteRequest& request);
 
-// "KEY VALUE" or "KEY=VALUE". Throws ConfigError, and then nothing has changed. Returns what it is now, "key = value".
+// "KEY VALUE" or "KEY=VALUE". Throws ConfigError, and then nothing has changed. Returns what it is now,
+// "key = value".
 std::string change_setting(WriteRequest& request, const std::string& key_and_value);
 
 }  // namespace zhgpt::cli

@@ -26,7 +26,8 @@ void Chat::set(const std::string& key_and_value) {
 
 void Chat::seed(const std::string& number) {
   const std::int64_t value = parse_integer(number, "/seed");
-  if (value < 0) throw ConfigError(tr(Msg::out_of_range, "/seed", value, 0, std::numeric_limits<std::int64_t>::max()));
+  constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max();
+  if (value < 0) throw ConfigError(tr(Msg::out_of_range, "/seed", value, 0, kLargest));
   request_.options.seed = static_cast<std::uint64_t>(value);
   next_sample_ = 0;  // so that the same seed and beginning give the same text again
   std::cerr << "seed = " << value << "\n";
@@ -81,7 +82,8 @@ void Chat::acrostic(const std::string& heads) {
 
 void Chat::length(const std::string& number) {
   const std::int64_t value = parse_integer(number, "/length");
-  if (value < 0 || value > kLongestLine) throw ConfigError(tr(Msg::out_of_range, "/length", value, 0, kLongestLine));
+  if (value < 0 || value > kLongestLine)
+    throw ConfigError(tr(Msg::out_of_range, "/length", value, 0, kLongestLine));
   request_.line_length = value;
   std::cerr << "length = " << value << "\n";
 }
@@ -100,8 +102,9 @@ void Chat::stats(const std::string&) {
                                    Msg::chat_ended_stop_text,   Msg::chat_ended_complete,
                                    Msg::chat_ended_impossible,  Msg::chat_ended_interrupted};
   const auto characters = static_cast<double>(last_->tokens.size());
-  std::cerr << tr(Msg::chat_stats, last_->tokens.size(), fixed(last_->seconds, 2),
-                  fixed(last_->seconds > 0 ? characters / last_->seconds : 0, 0), tr(kEnded[static_cast<std::size_t>(last_->ending)]))
+  const double speed = last_->seconds > 0 ? characters / last_->seconds : 0;
+  std::cerr << tr(Msg::chat_stats, last_->tokens.size(), fixed(last_->seconds, 2), fixed(speed, 0),
+                  tr(kEnded[static_cast<std::size_t>(last_->ending)]))
             << "\n";
 }
 

@@ -35,9 +35,12 @@ std::string with_line_breaks(std::string_view line) {
 
 std::string history_path() {
   if (const char* file = std::getenv("ZHGPT_HISTORY")) return file;
-  if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state) return std::string(state) + "/zhgpt/history";
-  if (const char* home = std::getenv("HOME"); home && *home) return std::string(home) + "/.local/state/zhgpt/history";
-  return {};
+  const auto below = [](const char* variable, const char* path) {
+    const char* directory = std::getenv(variable);
+    return directory && *directory ? std::string(directory).append(path) : std::string();
+  };
+  const std::string state = below("XDG_STATE_HOME", "/zhgpt/history");
+  return !state.empty() ? state : below("HOME", "/.local/state/zhgpt/history");
 }
 
 struct LineEditor::State {

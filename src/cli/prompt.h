@@ -17,7 +17,8 @@ struct Prompt {
   std::vector<std::int32_t> ids;
   std::vector<std::string> notes;  // what was replaced and what left out, a sentence each
 };
-Prompt read_prompt(const Vocabulary& vocab, const TextConfig& text, const std::string& typed);  // throws DataError on invalid UTF-8
+// Throws DataError on invalid UTF-8.
+Prompt read_prompt(const Vocabulary& vocab, const TextConfig& text, const std::string& typed);
 
 // The ids, with the notes on stderr.
 std::vector<std::int32_t> encode_prompt(const Vocabulary& vocab, const TextConfig& text,

@@ -52,7 +52,8 @@ std::unique_ptr<LoadedModel> open_another(const SampleArguments& a, const std::s
   if (a.packed) throw ConfigError(tr(Msg::chat_load_needs_file, which));
   fs::path directory = a.from_path;
   if (!fs::is_directory(directory)) directory = fs::absolute(directory).parent_path();
-  return std::make_unique<LoadedModel>(directory.string(), which == "latest" ? "last" : which, a.device, a.threads, 1);
+  return std::make_unique<LoadedModel>(directory.string(), which == "latest" ? "last" : which, a.device,
+                                       a.threads, 1);
 }
 
 // Whether something was put into standard input for us to read: a pipe or a file, but not the terminal, nor the
@@ -77,7 +78,8 @@ int sample(SampleArguments a) {
   std::unique_ptr<LoadedModel> loaded = load(a);
   const bool may_read = !asked && !a.no_interactive && !file.is_open();
   if (may_read && stdin_is_terminal() && !a.json) {
-    return Chat(std::move(loaded), [&a](const std::string& which) { return open_another(a, which); }, a.request).run();
+    const ModelOpener open = [&a](const std::string& which) { return open_another(a, which); };
+    return Chat(std::move(loaded), open, a.request).run();
   }
   TextWriter writer(*loaded, a.request, a.num_samples, a.json);
   if (file.is_open()) {
@@ -106,7 +108,9 @@ void add_options(CLI::App* verb, std::shared_ptr<SampleArguments> a, Action& act
   add_integer(*verb, "--seed", a->seed, 0, std::numeric_limits<std::int64_t>::max(), Msg::help_seed)
       ->group(sampling);
   verb->add_flag("--greedy", a->greedy, tr(Msg::help_greedy))->group(sampling);
-  verb->add_option("--prompt-file", a->prompt_file, tr(Msg::help_prompt_file))->type_name("FILE")->group(sampling);
+  verb->add_option("--prompt-file", a->prompt_file, tr(Msg::help_prompt_file))
+      ->type_name("FILE")
+      ->group(sampling);
   verb->add_option("--stop", a->request.stop_texts, tr(Msg::help_stop_text))
       ->type_name("TEXT")
       ->allow_extra_args(false)
