@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.."
 dir=${1:-gpu-bundle}
 
 # The -dev packages of install_deps.sh, GoogleTest, and pkg-config with its library.
-packages=(libutf8proc-dev libuchardet-dev libxxhash-dev liblzma-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev
-  libtomlplusplus3 libgtest-dev pkgconf-bin libpkgconf3)
+packages=(libutf8proc-dev libuchardet-dev libxxhash-dev liblzma-dev libedit-dev libopencc-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev
+  libtomlplusplus3 libedit2 libbsd0 libmd0 libopencc1.1 libopencc-data libmarisa0 libgtest-dev pkgconf-bin libpkgconf3)
 
 rm -rf "$dir"
 mkdir -p "$dir/debs"

@@ -24,7 +24,7 @@ deps=$(cd "$(dirname "$0")/.." && pwd)/.deps
 install_cudnn_frontend
 
 packages=(g++ cmake ninja-build pkg-config libutf8proc-dev libuchardet-dev libxxhash-dev
-  liblzma-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev fortunes-zh "$@")
+  liblzma-dev libedit-dev libopencc-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev fortunes-zh "$@")
 
 missing=()
 for package in "${packages[@]}"; do

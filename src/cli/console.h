@@ -20,6 +20,8 @@ void throw_if_interrupted();
 
 bool stderr_is_terminal();
 bool stdin_is_terminal();
+bool stdout_is_terminal();
+int terminal_columns();  // of standard output or error, else 80
 
 // One line on stderr that each call draws over; cut to the terminal's width. Nothing when stderr is no terminal.
 void draw_progress_line(const std::string& text);

@@ -1,4 +1,4 @@
-// From what a person typed to ids: cleaned as the model's corpus was.
+// From what a person typed to ids: cleaned as the model's corpus was, and no character lost in silence.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,21 @@
 
 namespace zhgpt::cli {
 
-// Characters that the model has never seen are named once on stderr. Throws DataError on invalid UTF-8.
+// A prompt as a model reads it. A character that the model has never seen is replaced by a variant that it knows
+// (variants.h), or else left out.
+struct Prompt {
+  std::string text;  // what is left, UTF-8
+  std::vector<std::int32_t> ids;
+  std::vector<std::string> notes;  // what was replaced and what left out, a sentence each
+};
+// Throws DataError on invalid UTF-8.
+Prompt read_prompt(const Vocabulary& vocab, const TextConfig& text, const std::string& typed);
+
+// The ids, with the notes on stderr.
 std::vector<std::int32_t> encode_prompt(const Vocabulary& vocab, const TextConfig& text,
-                                        const std::string& prompt);
+                                        const std::string& typed);
+
+// UTF-8 to characters. Throws DataError naming the byte.
+std::u32string characters_of(const std::string& typed);
 
 }  // namespace zhgpt::cli

@@ -1,21 +1,23 @@
 // zhgpt sample DIR|FILE, and the whole of a program with a model inside: text goes to stdout as whole
 // characters, everything else to stderr.
-#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <limits>
 #include <memory>
 #include <optional>
 
+#include "cli/chat.h"
 #include "cli/console.h"
 #include "cli/loaded_model.h"
 #include "cli/options.h"
 #include "cli/program.h"
-#include "cli/prompt.h"
+#include "cli/sample_texts.h"
 #include "cli/sampling_options.h"
 #include "zhgpt/error.h"
-#include "zhgpt/sampler.h"
 
 namespace zhgpt::cli {
 namespace {
@@ -24,90 +26,89 @@ struct SampleArguments {
   std::optional<Checkpoint> packed;  // instead of the two that follow
   std::string from_path;
   std::string which = "last";
-  std::string prompt;
-  std::int64_t max_characters = 200;
+  std::string prompt, prompt_file;
   std::int64_t num_samples = 1;
   std::int64_t seed = 1337;
-  SamplingOptions options;
+  WriteRequest request;
   bool no_interactive = false;
+  bool json = false;
   std::string device = "auto";
   std::int64_t threads = 0;
   CLI::Option* prompt_option = nullptr;
 };
 
-void write_out(const std::string& text) {
-  std::cout << text << std::flush;
-  if (!std::cout) throw IoError(tr(Msg::stdout_closed));
+std::unique_ptr<LoadedModel> load(const SampleArguments& a) {
+  if (a.packed) return std::make_unique<LoadedModel>(*a.packed, a.device, a.threads, 1);
+  if (a.from_path.empty()) throw ConfigError(tr(Msg::no_run_given, "sample"));
+  return std::make_unique<LoadedModel>(a.from_path, a.which, a.device, a.threads, 1);
 }
 
-// Writes the continuation; stops at the document's end, after max_characters, or on Ctrl-C.
-void generate(LoadedModel& loaded, Generator& generator, const SampleArguments& arguments) {
-  for (std::int64_t i = 0; i < arguments.max_characters && stop_signal.load() == 0; ++i) {
-    const std::int32_t id = generator.next(arguments.options);
-    if (id == kEndOfTextId) break;
-    write_out(loaded.vocab.text(id));
+// Another model for the loop: a checkpoint of the run that the present one is from, or a file.
+std::unique_ptr<LoadedModel> open_another(const SampleArguments& a, const std::string& which) {
+  namespace fs = std::filesystem;
+  const bool of_run = which == "latest" || which == "last" || which == "best" || which.starts_with("epoch:") ||
+                      which.starts_with("v:");
+  if (!of_run) return std::make_unique<LoadedModel>(which, "last", a.device, a.threads, 1);
+  if (a.packed) throw ConfigError(tr(Msg::chat_load_needs_file, which));
+  fs::path directory = a.from_path;
+  if (!fs::is_directory(directory)) directory = fs::absolute(directory).parent_path();
+  return std::make_unique<LoadedModel>(directory.string(), which == "latest" ? "last" : which, a.device,
+                                       a.threads, 1);
+}
+
+// Whether something was put into standard input for us to read: a pipe or a file, but not the terminal, nor the
+// /dev/null of services.
+bool stdin_has_lines() {
+  struct stat about {};
+  return fstat(STDIN_FILENO, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode) ||
+                                               (S_ISREG(about.st_mode) && about.st_size > 0));
+}
+
+int sample(SampleArguments a) {
+  a.request.options.seed = static_cast<std::uint64_t>(a.seed);
+  a.request.options.validate();
+  const bool asked = a.prompt_option->count() > 0;
+  if (asked && !a.prompt_file.empty()) throw ConfigError(tr(Msg::prompts_twice));
+  std::ifstream file;
+  if (!a.prompt_file.empty()) {
+    file.open(a.prompt_file);
+    if (!file) throw IoError(tr(Msg::no_such_path, a.prompt_file));
   }
-  write_out("\n");
-}
-
-int sample_once(LoadedModel& loaded, const SampleArguments& arguments) {
-  Generator generator(*loaded.model);
-  const std::vector<std::int32_t> prompt = encode_prompt(loaded.vocab, loaded.config.text, arguments.prompt);
-  for (std::int64_t n = 0; n < arguments.num_samples && stop_signal.load() == 0; ++n) {
-    if (n > 0) write_out("\n");
-    write_out(arguments.prompt);
-    generator.start(prompt, static_cast<std::uint64_t>(n));
-    generate(loaded, generator, arguments);
+  std::unique_ptr<LoadedModel> loaded = load(a);
+  const bool may_read = !asked && !a.no_interactive && !file.is_open();
+  if (may_read && stdin_is_terminal() && !a.json) {
+    const ModelOpener open = [&a](const std::string& which) { return open_another(a, which); };
+    return Chat(std::move(loaded), open, a.request).run();
+  }
+  TextWriter writer(*loaded, a.request, a.num_samples, a.json);
+  if (file.is_open()) {
+    writer.write_lines(file);
+  } else if (may_read && stdin_has_lines()) {
+    writer.write_lines(std::cin);
+  } else {
+    writer.write(a.prompt);
   }
   return stop_signal.load() ? 128 + stop_signal.load() : 0;
-}
-
-// A prompt, a text, and again. Ctrl-C stops the text; Ctrl-D, or Ctrl-C at the prompt, leaves.
-int sample_interactively(LoadedModel& loaded, const SampleArguments& arguments) {
-  std::cerr << tr(Msg::interactive_hint) << "\n";
-  Generator generator(*loaded.model);
-  std::string line;
-  for (std::uint64_t turn = 0;; ++turn) {
-    std::cerr << "> " << std::flush;
-    if (!std::getline(std::cin, line) || stop_signal.load() != 0) break;
-    try {
-      generator.start(encode_prompt(loaded.vocab, loaded.config.text, line), turn);
-      write_out(line);
-      generate(loaded, generator, arguments);
-    } catch (const DataError& error) {  // a line that is not UTF-8 ends nothing
-      std::cerr << error.what() << "\n";
-    }
-    if (stop_signal.load() == SIGINT) stop_signal.store(0);
-  }
-  std::cerr << "\n";
-  return 0;
-}
-
-LoadedModel load(const SampleArguments& a) {
-  if (a.packed) return LoadedModel(*a.packed, a.device, a.threads, 1);
-  if (a.from_path.empty()) throw ConfigError(tr(Msg::no_run_given, "sample"));
-  return LoadedModel(a.from_path, a.which, a.device, a.threads, 1);
-}
-
-int sample(SampleArguments arguments) {
-  arguments.options.seed = static_cast<std::uint64_t>(arguments.seed);
-  arguments.options.validate();
-  LoadedModel loaded = load(arguments);
-  const bool interactive =
-      !arguments.no_interactive && arguments.prompt_option->count() == 0 && stdin_is_terminal();
-  return interactive ? sample_interactively(loaded, arguments) : sample_once(loaded, arguments);
 }
 
 void add_options(CLI::App* verb, std::shared_ptr<SampleArguments> a, Action& action) {
   const std::string sampling = tr(Msg::group_sampling), general = tr(Msg::group_general);
   a->prompt_option =
       verb->add_option("-p,--prompt", a->prompt, tr(Msg::help_prompt))->type_name("TEXT")->group(sampling);
-  add_integer(*verb, "-n,--max-chars", a->max_characters, 1, std::int64_t{1} << 40, Msg::help_max_characters)
+  add_integer(*verb, "-n,--max-chars", a->request.max_characters, 1, std::int64_t{1} << 40, Msg::help_max_characters)
       ->group(sampling);
   add_integer(*verb, "--num-samples", a->num_samples, 1, 1 << 24, Msg::help_num_samples)->group(sampling);
-  add_sampling_flags(*verb, a->options);
+  add_sampling_flags(*verb, a->request.options);
   add_integer(*verb, "--seed", a->seed, 0, std::numeric_limits<std::int64_t>::max(), Msg::help_seed)
       ->group(sampling);
+  verb->add_option("--prompt-file", a->prompt_file, tr(Msg::help_prompt_file))
+      ->type_name("FILE")
+      ->group(sampling);
+  verb->add_option("--stop", a->request.stop_texts, tr(Msg::help_stop_text))
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->group(sampling);
+  verb->add_flag("--json", a->json, tr(Msg::help_sample_json))->group(general);
   verb->add_flag("--no-interactive", a->no_interactive, tr(Msg::help_no_interactive))->group(general);
   verb->add_option("--device", a->device, tr(Msg::help_device))->type_name("TEXT")->group(general);
   add_integer(*verb, "--threads", a->threads, 0, 1024, Msg::help_threads)->group(general);
@@ -118,7 +119,7 @@ void add_options(CLI::App* verb, std::shared_ptr<SampleArguments> a, Action& act
 
 void add_sample(CLI::App& app, Action& action) {
   auto a = std::make_shared<SampleArguments>();
-  CLI::App* verb = app.add_subcommand("sample", tr(Msg::help_sample));
+  CLI::App* verb = app.add_subcommand("sample", tr(Msg::help_sample))->alias("chat");
   verb->add_option("DIR|FILE", a->from_path, tr(Msg::help_run_argument))->type_name("");
   add_options(verb, a, action);
   verb->add_option("--from", a->which, tr(Msg::help_from))

@@ -92,7 +92,7 @@ TEST_F(Journey, UnknownCharactersOfAPromptAreNamedOnce) {
   const std::size_t first = result.err.find("🐉");
   ASSERT_NE(first, std::string::npos) << result.err;
   EXPECT_EQ(result.err.find("🐉", first + 1), std::string::npos) << result.err;
-  EXPECT_TRUE(result.out.starts_with("天🐉🐉天🐉")) << result.out;
+  EXPECT_TRUE(result.out.starts_with("天天")) << "what is written goes on from what was read: " << result.out;
 }
 
 TEST_F(Journey, APromptThatIsNotUtf8IsRefused) {
@@ -103,10 +103,14 @@ TEST_F(Journey, APromptThatIsNotUtf8IsRefused) {
   EXPECT_EQ(result.out, "");
 }
 
-TEST_F(Journey, SamplingDoesNotWaitForInputThatIsNoTerminal) {
+TEST_F(Journey, SamplingDoesNotWaitForInputThatIsNotAskedFor) {
   train();
-  Process process({.arguments = {"sample", run(), "-n", "5"}, .stdin_is_open_pipe = true});
-  EXPECT_EQ(process.wait().exit_code, 0);
+  for (const std::vector<std::string>& more : {std::vector<std::string>{"--no-interactive"}, {"-p", "天"}}) {
+    std::vector<std::string> arguments = {"sample", run(), "-n", "5"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    Process process({.arguments = arguments, .stdin_is_open_pipe = true});
+    EXPECT_EQ(process.wait().exit_code, 0) << more[0];
+  }
 }
 
 TEST_F(Journey, EvaluationPrintsTheModelBesideBaselines) {
