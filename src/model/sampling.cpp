@@ -249,7 +249,7 @@ std::span<const Ranked> remaining(Workspace& w, std::span<const float> logits,
   if (o.top_p < 1 || o.min_p > 0) {  // they look at what temperature has not changed yet
     double total = weigh(1);
     if (early_min_p && o.top_p < 1) {
-      for (float logit : w.logits) total += logit > floor.logit ? 0 : weight(logit, first);
+      for (float logit : w.logits) total += logit <= floor.logit ? weight(logit, first) : 0;  // no NaN
     }
     const double most = o.top_p < 1 ? o.top_p * total : std::numeric_limits<double>::infinity();
     double mass = 0;

@@ -203,6 +203,11 @@ TEST(ChooseToken, WhatHasMinusInfinityOrNoNumberIsNeverChosen) {
   expect_frequencies(frequencies(logits, options), {{3, 0.25}, {4, 0.75}});
   options.top_k = 3;
   expect_frequencies(frequencies(logits, options), {{3, 0.25}, {4, 0.75}});
+  options = everything();
+  options.min_p = 0.1;
+  options.top_p = 0.7;  // of what can be chosen: neither has a part in it
+  expect_frequencies(frequencies(logits, options), {{4, 1}});
+  options = everything();
   logits[3] = logits[4] = -INFINITY;
   for (const double temperature : {0., 1.}) {
     options.temperature = temperature;
