@@ -16,9 +16,14 @@ std::vector<ChatSetting> chat_settings(WriteRequest& request) {
   SamplingOptions& o = request.options;
   return {{"temperature", "温度", &o.temperature},
           {"top_k", "前几", &o.top_k},
+          {"typical_p", "典型", &o.typical_p},
           {"top_p", "累积概率", &o.top_p},
           {"min_p", "最低概率", &o.min_p},
           {"repeat_penalty", "重复惩罚", &o.repeat_penalty},
+          {"repeat_last_n", "重复范围", &o.repeat_last_n},
+          {"presence_penalty", "出现惩罚", &o.presence_penalty},
+          {"frequency_penalty", "频次惩罚", &o.frequency_penalty},
+          {"no_repeat_ngram", "不重复字串", &o.no_repeat_ngram},
           {"max_chars", "字数", &request.max_characters}};
 }
 

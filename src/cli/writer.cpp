@@ -41,9 +41,10 @@ Choice choose(const Vocabulary& vocab, Generator& generator, const WriteRequest&
       if (!verse.allows(static_cast<char32_t>(vocab.code_points()[at]))) logits[at] = kNever;
     }
   }
-  if (std::ranges::all_of(logits, [](float x) { return x == kNever; })) return {};
   const auto position = static_cast<std::uint64_t>(generator.tokens().size());
-  const std::int32_t id = choose_token(logits, generator.tokens(), request.options, request.sample, position);
+  const std::int32_t id =
+      choose_token_or_none(logits, generator.tokens(), request.options, request.sample, position);
+  if (id == kNoToken) return {};
   return {id, request.log_probabilities ? log_probability(from, id) : 0};
 }
 
