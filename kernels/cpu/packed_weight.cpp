@@ -20,6 +20,8 @@ constexpr int kRows = 1;
 using Vector [[gnu::vector_size(kLanes * 4)]] = float;
 using Words [[gnu::vector_size(kLanes * 4)]] = std::uint32_t;
 using Halves [[gnu::vector_size(kLanes * 2)]] = std::uint16_t;
+using Ints [[gnu::vector_size(kLanes * 4)]] = std::int32_t;
+using Shorts [[gnu::vector_size(kLanes * 2)]] = std::int16_t;
 using Bytes [[gnu::vector_size(kLanes)]] = std::int8_t;
 
 template <class V, class T>
@@ -34,7 +36,9 @@ template <class V, class T>
   return load<Vector>(&bits);
 }
 [[gnu::always_inline]] inline Vector widened(const std::int8_t* from) {
-  return __builtin_convertvector(load<Bytes>(from), Vector);
+  // Doubling the width each time, as processors do it: g++ compiles greater steps number by number.
+  const auto shorts = __builtin_convertvector(load<Bytes>(from), Shorts);
+  return __builtin_convertvector(__builtin_convertvector(shorts, Ints), Vector);
 }
 
 // How a type of weight is held.

@@ -111,7 +111,7 @@ std::string Chat::beginning() const {
 void Chat::use(std::unique_ptr<LoadedModel> loaded) {
   generator_.reset();  // before the model that it asks
   loaded_ = std::move(loaded);
-  generator_ = std::make_unique<Generator>(*loaded_->model);
+  generator_ = std::make_unique<Generator>(*loaded_->model, 1, loaded_->weights);
   generator_->start({}, 0);
   pieces_.clear();
   last_.reset();

@@ -45,7 +45,7 @@ void Chat::score(const std::string& given) {
   const Prompt prompt = read_prompt(loaded_->vocab, loaded_->config.text, given.empty() ? text() : given);
   for (const std::string& note : prompt.notes) std::cerr << note << "\n";
   if (prompt.ids.empty()) throw ConfigError(tr(Msg::chat_score_usage));
-  Generator reader(*loaded_->model);
+  Generator reader(*loaded_->model, 1, loaded_->weights);
   reader.start({}, 0);
   std::vector<double> bits;
   for (std::int32_t id : prompt.ids) {
@@ -68,7 +68,7 @@ void Chat::compare(const std::string& file) {
   const auto write_with = [&](LoadedModel& model) {
     const Prompt prompt = read_prompt(model.vocab, model.config.text, typed);
     for (const std::string& note : prompt.notes) std::cerr << note << "\n";
-    Generator generator(*model.model);
+    Generator generator(*model.model, 1, model.weights);
     generator.start(prompt.ids, request_.sample);
     return prompt.text + write_text(model.vocab, generator, request_, [](std::string_view) {}).text;
   };

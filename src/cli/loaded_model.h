@@ -25,6 +25,7 @@ struct LoadedModel {
   Vocabulary vocab;
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Gpt> model;
+  WeightType weights = WeightType::f32;  // as what a Generator is to hold them
 };
 
 // The text of the run that a checkpoint comes from, by corpus.tokens beside it; nothing where that is not there or

@@ -33,14 +33,25 @@ struct SampleArguments {
   bool no_interactive = false;
   bool json = false;
   std::string device = "auto";
+  std::string weights = "f32";
   std::int64_t threads = 0;
   CLI::Option* prompt_option = nullptr;
 };
 
+std::unique_ptr<LoadedModel> open(const SampleArguments& a, const std::string& path, const std::string& which) {
+  auto loaded = std::make_unique<LoadedModel>(path, which, a.device, a.threads, 1);
+  loaded->weights = weight_type_of(a.weights);
+  return loaded;
+}
+
 std::unique_ptr<LoadedModel> load(const SampleArguments& a) {
-  if (a.packed) return std::make_unique<LoadedModel>(*a.packed, a.device, a.threads, 1);
+  if (a.packed) {
+    auto loaded = std::make_unique<LoadedModel>(*a.packed, a.device, a.threads, 1);
+    loaded->weights = weight_type_of(a.weights);
+    return loaded;
+  }
   if (a.from_path.empty()) throw ConfigError(tr(Msg::no_run_given, "sample"));
-  return std::make_unique<LoadedModel>(a.from_path, a.which, a.device, a.threads, 1);
+  return open(a, a.from_path, a.which);
 }
 
 // Another model for the loop: a checkpoint of the run that the present one is from, or a file.
@@ -48,12 +59,11 @@ std::unique_ptr<LoadedModel> open_another(const SampleArguments& a, const std::s
   namespace fs = std::filesystem;
   const bool of_run = which == "latest" || which == "last" || which == "best" || which.starts_with("epoch:") ||
                       which.starts_with("v:");
-  if (!of_run) return std::make_unique<LoadedModel>(which, "last", a.device, a.threads, 1);
+  if (!of_run) return open(a, which, "last");
   if (a.packed) throw ConfigError(tr(Msg::chat_load_needs_file, which));
   fs::path directory = a.from_path;
   if (!fs::is_directory(directory)) directory = fs::absolute(directory).parent_path();
-  return std::make_unique<LoadedModel>(directory.string(), which == "latest" ? "last" : which, a.device,
-                                       a.threads, 1);
+  return open(a, directory.string(), which == "latest" ? "last" : which);
 }
 
 // Whether something was put into standard input for us to read: a pipe or a file, but not the terminal, nor the
@@ -67,6 +77,7 @@ bool stdin_has_lines() {
 int sample(SampleArguments a) {
   a.request.options.seed = static_cast<std::uint64_t>(a.seed);
   a.request.options.validate();
+  weight_type_of(a.weights);  // before anything is read
   const bool asked = a.prompt_option->count() > 0;
   if (asked && !a.prompt_file.empty()) throw ConfigError(tr(Msg::prompts_twice));
   std::ifstream file;
@@ -111,6 +122,7 @@ void add_options(CLI::App* verb, std::shared_ptr<SampleArguments> a, Action& act
   verb->add_flag("--json", a->json, tr(Msg::help_sample_json))->group(general);
   verb->add_flag("--no-interactive", a->no_interactive, tr(Msg::help_no_interactive))->group(general);
   verb->add_option("--device", a->device, tr(Msg::help_device))->type_name("TEXT")->group(general);
+  verb->add_option("--weights", a->weights, tr(Msg::help_weights))->type_name("f32|bf16|int8")->group(general);
   add_integer(*verb, "--threads", a->threads, 0, 1024, Msg::help_threads)->group(general);
   verb->callback([a, &action] { action = [a] { return sample(*a); }; });
 }

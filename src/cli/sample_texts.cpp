@@ -14,7 +14,7 @@ namespace zhgpt::cli {
 
 TextWriter::TextWriter(LoadedModel& loaded, WriteRequest request, std::int64_t num_samples, bool json)
     : loaded_(loaded),
-      generator_(*loaded.model),
+      generator_(*loaded.model, 1, loaded.weights),
       request_(std::move(request)),
       num_samples_(num_samples),
       json_(json) {

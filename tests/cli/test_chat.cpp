@@ -194,6 +194,22 @@ TEST_F(SampleScript, LinesOfAPipeAndOfAFileAreAPromptEach) {
   EXPECT_EQ(sample({"-p", "天", "--prompt-file", file("prompts.txt")}).exit_code, 2);
 }
 
+TEST_F(SampleScript, RoundedWeightsWriteToo) {
+  train();
+  const auto write = [&](const char* weights) {
+    const ProcessResult result = sample({"-p", "天", "-n", "9", "--json", "--weights", weights});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return Json::parse(result.out)["log_probabilities"];
+  };
+  const Json exact = write("f32"), bf16 = write("bf16"), int8 = write("int8");
+  EXPECT_NE(exact, bf16);
+  EXPECT_NE(exact, int8);
+  const double first = exact[0];
+  EXPECT_NEAR(bf16[0], first, 0.05);
+  EXPECT_NEAR(int8[0], first, 0.1);
+  EXPECT_EQ(sample({"--weights", "int4"}).exit_code, 2);
+}
+
 TEST_F(SampleScript, AStopTextEndsTheTextBeforeItself) {
   train();
   const std::string whole = sample({"-p", "天", "-n", "40"}).out;

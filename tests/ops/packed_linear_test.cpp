@@ -2,6 +2,7 @@
 // weight. Only the CPU packs.
 #include "support/device.h"
 #include "support/fill.h"
+#include "support/reference_ops.h"
 
 namespace zhgpt::test {
 namespace {
