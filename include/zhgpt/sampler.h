@@ -84,6 +84,7 @@ class UncachedGenerator {
   explicit UncachedGenerator(Gpt& model) : model_(model) {}
 
   void start(std::span<const std::int32_t> prompt, std::uint64_t sample);
+  // kNoToken when the logits leave nothing, as those of a run that has gone wrong.
   std::int32_t next(const SamplingOptions& options);
 
  private:

@@ -137,8 +137,8 @@ std::int32_t UncachedGenerator::next(const SamplingOptions& options) {
     backend.download(logits_.data(), logits.data, logits.bytes());
   }
   const std::int32_t id =
-      choose_token(logits_, tokens_, options, sample_, static_cast<std::uint64_t>(length));
-  tokens_.push_back(id);
+      choose_token_or_none(logits_, tokens_, options, sample_, static_cast<std::uint64_t>(length));
+  if (id != kNoToken) tokens_.push_back(id);
   return id;
 }
 

@@ -172,6 +172,21 @@ Case attention_backward(const Size& s) {
             return Prepared{runner(o, op), {{"dqkv", dqkv, 2, true}}};
           }};
 }
+Case embedding_decode(const Size& s) {
+  return {"EmbeddingDecode", shape({{"B", s.B}, {"C", s.C()}}), [s](Operands& o, Backend&) {
+            const Tensor out = o.unset({s.B, s.C()});
+            const EmbeddingDecode op{out, o.ids({s.B}, s.V), o.ids({s.B}, s.T), o.reals({s.V, s.C()}),
+                                     o.reals({s.T, s.C()})};
+            return Prepared{runner(o, op), {{"out", out}}};
+          }};
+}
+Case cache_keys_values(const Size& s) {
+  return {"CacheKeysValues", shape({{"T", s.T}, {"NH", s.NH}, {"HS", s.HS}}), [s](Operands& o, Backend&) {
+            const Tensor k = o.unset({s.NH, s.T, s.HS}), v = o.unset({s.NH, s.T, s.HS});
+            const CacheKeysValues op{k, v, o.reals({s.T, 3, s.NH, s.HS})};
+            return Prepared{runner(o, op), {{"k_cache", k}, {"v_cache", v}}};
+          }};
+}
 Case attention_decode(Index B, Index NH, Index HS, Index S) {
   return {"AttentionDecode", shape({{"B", B}, {"NH", NH}, {"HS", HS}, {"S", S}}), [=](Operands& o, Backend&) {
             const Tensor out = o.unset({B, NH, HS}), k = o.reals({B, NH, S, HS}), v = o.reals({B, NH, S, HS});
@@ -310,7 +325,8 @@ std::vector<Case> operation_cases(bool quick) {
     for (const Size& s : real ? std::span<const Size>(kReal) : std::span<const Size>(kOdd)) {
       for (const auto make :
            {gather, embedding_forward, embedding_backward, layernorm_forward, residual_layernorm,
-            layernorm_backward, dropout_backward, attention_forward, attention_backward}) {
+            layernorm_backward, dropout_backward, attention_forward, attention_backward, embedding_decode,
+            cache_keys_values}) {
         add(make(s), real);
       }
       add(attention_decode(real ? 1 : s.B, s.NH, s.HS, s.T), real);

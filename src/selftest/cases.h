@@ -1,4 +1,5 @@
-// What the selftest runs: every operation of ops.h at some shapes, with operands and bounds.
+// What the selftest runs: every operation of ops.h at some shapes, with operands and bounds; but for packing,
+// which only the CPU has.
 #pragma once
 
 #include <functional>

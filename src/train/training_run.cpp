@@ -216,7 +216,7 @@ void TrainingRun::sample() {
   std::vector<std::int32_t> ids;
   for (std::int64_t i = 0; i < kSampleCharacters; ++i) {
     const std::int32_t id = generator.next(options);
-    if (id == kEndOfTextId) break;
+    if (id == kEndOfTextId || id == kNoToken) break;
     ids.push_back(id);
   }
   const std::string text = trainer_.vocab().decode(ids);

@@ -141,6 +141,9 @@ TEST(Decoding, WhatIsTakenBackAndWrittenAgainHasTheSameBits) {
     generator.logits();
     generator.append(other[1]);
     EXPECT_TRUE(same_bits(generator.logits(), model.logits_after(generator.tokens())));
+    generator.undo(2);  // as many others in between, unasked: nothing of what was there may be left
+    for (const std::int32_t id : some_text(config, 3, 8)) generator.append(id);
+    EXPECT_TRUE(same_bits(generator.logits(), model.logits_after(generator.tokens())));
   }
 }
 

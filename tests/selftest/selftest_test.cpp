@@ -33,11 +33,17 @@ Verdict check(Backend& device, Precision precision = {}) {
   return verdict;
 }
 
-const std::set<std::string> kEveryOperation = {
+// Packing is the CPU's own way to LinearForward, and compared with it in tests/ops.
+const std::set<std::string> kEveryOperation = [] {
+  std::set<std::string> names = {
 #define ZHGPT_NAME(Op) #Op,
-    ZHGPT_FOR_EACH_OP(ZHGPT_NAME)
+      ZHGPT_FOR_EACH_OP(ZHGPT_NAME)
 #undef ZHGPT_NAME
-};
+  };
+  names.erase("PackWeight");
+  names.erase("PackedLinear");
+  return names;
+}();
 
 TEST(Selftest, ARightDeviceIsRightInEveryOperation) {
   const auto cpu = make_backend("cpu", 1);
