@@ -33,10 +33,8 @@ const Promise kPromises[] = {
     {"attention_.*_kernel<float, 32, true>", true},  // two columns a thread: 64 bits at most
     {"attention_decode_kernel<Spread<.*, [48], 1> ?>", true, true,
      4},  // the sums of a split are single numbers
-    {"cache_keys_values_kernel<.*, [48]>", true, true},
     {"column_sums_kernel<.*, [48]>", true},
     {"dropout_backward_kernel<.*, [48]>", true, true},
-    {"embedding_decode_kernel<.*, [48]>", true, true},
     {"embedding_forward_kernel<.*, [48]>", true, true},
     {"epilogue_kernel<.*, [48]>", true, true},
     {"gather_batch_kernel<.*, 4, .*>", false, true},
