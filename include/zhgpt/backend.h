@@ -66,8 +66,8 @@ class Feed {
   virtual ~Feed() = default;
   // Where the host is to write what goes into the slot next; waits until what it wrote there before has left.
   virtual void* begin(std::int64_t slot) = 0;
-  // Starts the copy. What is run from now on reads the slot as it was written. REQUIRES: nothing run since the
-  // other slot was sent reads this one.
+  // Starts the copy. What is run from now on reads the slot as it was written. REQUIRES: nothing run since
+  // the other slot was sent reads this one.
   virtual void send(std::int64_t slot) = 0;
 };
 
@@ -168,14 +168,15 @@ class Backend {
   virtual void free_bytes(void* data) noexcept = 0;
   virtual std::vector<MemoryUse> working_memory() const = 0;  // that was not got from `allocate`
 
-#define ZHGPT_FOR_EACH_OP(X)                                                                               \
-  X(GatherBatch)                                                                                           \
-  X(EmbeddingForward)                                                                                      \
-  X(EmbeddingBackward)                                                                                     \
-  X(LayerNormForward) X(ResidualLayerNormForward) X(LayerNormBackward) X(DropoutBackward) X(LinearForward) \
-      X(LinearBackwardInput) X(LinearBackwardWeight) X(AttentionForward) X(AttentionBackward)              \
-          X(EmbeddingDecode) X(CacheKeysValues) X(AttentionDecode) X(PackWeight) X(PackedLinear) X(HeadLoss) X(SampleTokens) X(BeginStep) X(AccumulateLoss) X(GlobalNorm)      \
-              X(AdamW) X(AdvanceStep)
+#define ZHGPT_FOR_EACH_OP(X)                                                                                 \
+  X(GatherBatch)                                                                                             \
+  X(EmbeddingForward)                                                                                        \
+  X(EmbeddingBackward)                                                                                       \
+  X(LayerNormForward)                                                                                        \
+  X(ResidualLayerNormForward) X(LayerNormBackward) X(DropoutBackward) X(LinearForward)                       \
+      X(LinearBackwardInput) X(LinearBackwardWeight) X(AttentionForward) X(AttentionBackward)                \
+          X(EmbeddingDecode) X(CacheKeysValues) X(AttentionDecode) X(PackWeight) X(PackedLinear) X(HeadLoss) \
+              X(SampleTokens) X(BeginStep) X(AccumulateLoss) X(GlobalNorm) X(AdamW) X(AdvanceStep)
 
 #define ZHGPT_DECLARE_OP(Op)       \
   static void check(const Op& op); \

@@ -1,12 +1,12 @@
 // Checkpoints: one logical state, streamed into one file and read back only when all of it is proven.
 //
-// This layer knows names, shapes and bytes; it knows nothing of models, optimizers or devices. The state can be
-// kept in four formats (formats.h); .bin is the native one. Their byte-exact description is
+// This layer knows names, shapes and bytes; it knows nothing of models, optimizers or devices. The state can
+// be kept in four formats (formats.h); .bin is the native one. Their byte-exact description is
 // checkpoints/FORMAT.md; the write protocol is AtomicFile's.
 //
-// Goals, of all four: every truncation and every flipped bit is detected; a hostile file with valid hashes can
-// not make the reader crash, overrun, or allocate more than the file's size and 64 MiB. Non-goals: compression,
-// partial update.
+// Goals, of all four: every truncation and every flipped bit is detected; a hostile file with valid hashes
+// can not make the reader crash, overrun, or allocate more than the file's size and 64 MiB. Non-goals:
+// compression, partial update.
 #pragma once
 
 #include <array>
@@ -117,8 +117,8 @@ void save_checkpoint(const std::string& path, const Snapshot& snapshot, bool ove
 // The state hash of what a snapshot would save.
 std::uint64_t state_hash(const Snapshot& snapshot);
 
-// What the header of a .bin says, after its own hash only: to order files, never to trust one. nullopt when it
-// has none.
+// What the header of a .bin says, after its own hash only: to order files, never to trust one. nullopt when
+// it has none.
 struct CheckpointHeader {
   std::int64_t step = 0;
   RunId run_id{};
@@ -129,8 +129,8 @@ std::optional<CheckpointHeader> peek_checkpoint(const std::string& path) noexcep
 
 // The newest checkpoint in a directory that is whole: highest step whose file verifies. `skipped`, when
 // given, receives a line for each newer file that did not. Only NAME.bin, which is what runs write: a
-// converted copy in another format is taken where it is named. Nothing is judged by name or time. nullopt when
-// there is none.
+// converted copy in another format is taken where it is named. Nothing is judged by name or time. nullopt
+// when there is none.
 std::optional<Checkpoint> open_newest_checkpoint(const std::string& directory,
                                                  std::vector<std::string>* skipped = nullptr);
 

@@ -85,8 +85,8 @@ struct Baselines {
 Baselines compute_baselines(const TokenArray& fit, const TokenArray& text, const Vocabulary& vocab);
 
 // The same of a 5-gram (interpolated Kneser-Ney, src/text/kneser_ney.h), which of all of them knows most and
-// takes most: up to 400 MiB, seconds a million tokens. So it learns from the last kFiveGramTokens of `fit` and
-// the first of `text` only: about as far as xz looks back.
+// takes most: up to 400 MiB, seconds a million tokens. So it learns from the last kFiveGramTokens of `fit`
+// and the first of `text` only: about as far as xz looks back.
 inline constexpr std::int64_t kFiveGramTokens = 2'800'000;
 double five_gram_nats(const TokenArray& fit, const TokenArray& text, std::int64_t vocab_size);
 

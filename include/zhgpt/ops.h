@@ -32,7 +32,7 @@ struct StepState {
   std::int64_t skipped = 0;  // steps whose loss or gradient was not finite, so that nothing was updated
   std::int64_t skipped_in_a_row = 0;
   std::int64_t skipped_batches = 0;  // of the data order, passed over by roll-backs
-  std::uint64_t seed = 0;  // key of all randomness
+  std::uint64_t seed = 0;            // key of all randomness
   float learning_rate = 0;
   float loss = 0;        // mean loss of this step, nats a token
   float grad_norm = 0;   // global L2 norm before clipping
@@ -203,7 +203,9 @@ struct PackedWeight {
   // Memory it takes: channels in groups of 64, the factors behind them.
   static constexpr std::int64_t bytes(WeightType type, std::int64_t OC, std::int64_t C) {
     const std::int64_t channels = (OC + 63) / 64 * 64;
-    return type == WeightType::f32 ? channels * C * 4 : type == WeightType::bf16 ? channels * C * 2 : channels * (C + 4);
+    return type == WeightType::f32    ? channels * C * 4
+           : type == WeightType::bf16 ? channels * C * 2
+                                      : channels * (C + 4);
   }
 };
 // Where Backend::packs_weights, in f32; elsewhere LinearForward reads weights as they are.
@@ -216,7 +218,7 @@ struct PackedLinear {
   Tensor out;  // (N, OC) =
   Tensor inp;  // (N, C)
   PackedWeight weight;
-  Tensor bias;        // (OC), optional
+  Tensor bias;  // (OC), optional
   bool gelu = false;
 };
 
@@ -224,15 +226,15 @@ struct PackedLinear {
 // padding: its loss is 0 and it gives no gradient. With the gradients given, the whole backward happens in
 // the same pass over each chunk of rows, so that (N, V) logits need not exist at once.
 struct HeadLoss {
-  Tensor losses;     // (N) =, exact
-  Tensor ranks;      // (N) i32 =, optional, only without gradients: how many ids come before the target, having
-                     // a larger logit, or as large a one and a lower id: 0 where the target is
-                     // argmax(logits[n]). V for padding and where the loss is not finite
-  Tensor dinp;       // (N, C) =, optional: absent in evaluation
-  Tensor dweight;    // (V, C) +=, exact; optional: given exactly when dinp is
-  Tensor inp;        // (N, C)
-  Tensor weight;     // (V, C)
-  Tensor targets;    // (N) i32, every target < V
+  Tensor losses;   // (N) =, exact
+  Tensor ranks;    // (N) i32 =, optional, only without gradients: how many ids come before the target, having
+                   // a larger logit, or as large a one and a lower id: 0 where the target is
+                   // argmax(logits[n]). V for padding and where the loss is not finite
+  Tensor dinp;     // (N, C) =, optional: absent in evaluation
+  Tensor dweight;  // (V, C) +=, exact; optional: given exactly when dinp is
+  Tensor inp;      // (N, C)
+  Tensor weight;   // (V, C)
+  Tensor targets;  // (N) i32, every target < V
   double scale = 1;  // gradients are those of scale * sum of losses
 };
 

@@ -46,7 +46,7 @@ class Generator {
 
   // All of the row, first the <|endoftext|> it began with.
   std::span<const std::int32_t> tokens(std::int64_t row = 0) const { return at(row).tokens; }
-  // Logits (V) of what follows; valid until the next call.
+  // Logits (V) of what follows; valid until the next call. REQUIRES: the row was started.
   std::span<const float> logits(std::int64_t row = 0);
   // Goes on with a token that the caller chose.
   void append(std::int32_t id, std::int64_t row = 0);

@@ -36,7 +36,7 @@ struct EvaluationState {
 
 // Loss and accuracy over a text, every character but the first predicted from those before it.
 struct EvaluationResult {
-  double loss = 0;      // mean, nats a token
+  double loss = 0;        // mean, nats a token
   double accuracy = 0;    // how many of the tokens were the likeliest, 0 to 1
   double accuracy_5 = 0;  // how many were among the five likeliest
   std::int64_t tokens = 0;
@@ -67,7 +67,7 @@ class Trainer {
   std::int64_t tokens_per_step() const { return samples_per_step() * config_.model.block_size; }
   // Whole passes over the corpus after so many steps, those that roll-backs passed over included.
   std::int64_t epoch_after(std::int64_t steps) const;
-  double epochs_after(std::int64_t steps) const;       // the same with its fraction
+  double epochs_after(std::int64_t steps) const;  // the same with its fraction
   // True when the step just done completed an epoch. Epochs shorter than 50 steps are counted in groups, so
   // that tiny corpora are not evaluated and saved at every step; a function of the state alone, so a resumed
   // run agrees.
@@ -92,7 +92,7 @@ class Trainer {
   bool text_is_on_device() const;  // the whole of it; otherwise each step's windows are sent there
   EvaluationState& evaluations() { return evaluations_; }
   Stability& stability() { return stability_; }  // saved and restored
-  std::string& history() { return history_; }  // JSON lines: evaluations, and where the text changed; saved
+  std::string& history() { return history_; }    // JSON lines: evaluations, and where the text changed; saved
 
   // Goes back to a checkpoint of this run and passes over the batches of all steps from there up to and with
   // `trouble`, a step that was done: "restart training from a checkpoint roughly 100 steps before the spike
@@ -154,13 +154,13 @@ std::unique_ptr<Backend> make_dry_backend(const TrainConfig& config, std::int64_
 std::int64_t planned_steps(const TrainConfig& config, const DataOrder& order);
 
 // Of a model on a token stream in windows of its block_size, the last one shorter: every token but the first
-// is predicted once. `max_windows` 0: all. `scored`, when given, is told of each, in the order of the text. For
-// validation and for `zhgpt eval`.
+// is predicted once. `max_windows` 0: all. `scored`, when given, is told of each, in the order of the text.
+// For validation and for `zhgpt eval`.
 EvaluationResult evaluate_tokens(Gpt& model, std::int64_t max_batch, const TokenArray& tokens,
                                  std::int64_t max_windows, const TokenScored& scored = {});
 
-// The configuration in a checkpoint of a whole model. Throws CheckpointError when it is not one of this program,
-// or when the file holds only a part of a model (split.h).
+// The configuration in a checkpoint of a whole model. Throws CheckpointError when it is not one of this
+// program, or when the file holds only a part of a model (split.h).
 Config config_of(const Checkpoint& checkpoint);
 // The same of a checkpoint that may hold a part: that of the whole model.
 Config whole_config_of(const Checkpoint& checkpoint);

@@ -53,7 +53,8 @@ void execute(Context& context, const AttentionForward& op) {
     for (std::int64_t i = 0; i < rows.count; ++i) {
       lse[rows.begin + i] = softmax(scores + i * columns, rows.begin + i + 1, columns, scale);
     }
-    work.product(rows.count, HS, keys, {scores, columns}, {v, stride}, out + rows.begin * C, C, Sum::overwrite);
+    work.product(rows.count, HS, keys, {scores, columns}, {v, stride}, out + rows.begin * C, C,
+                 Sum::overwrite);
   });
 }
 

@@ -20,7 +20,9 @@ constexpr Real kHidden = -std::numeric_limits<Real>::infinity();
 
 // Columns of a row of scores: whole blocks, so that the order of its sum depends on the query's place alone
 // and not on how long the text is.
-constexpr std::int64_t padded_keys(std::int64_t keys) { return (keys + kQueries - 1) / kQueries * kQueries; }
+constexpr std::int64_t padded_keys(std::int64_t keys) {
+  return (keys + kQueries - 1) / kQueries * kQueries;
+}
 
 // scores[0, columns) become softmax(scale * scores) over the first `seen`, 0 behind; returns the log of the
 // sum of exponentials.

@@ -30,7 +30,9 @@ template <class V, class T>
   std::memcpy(&v, from, sizeof v);
   return v;
 }
-[[gnu::always_inline]] inline Vector widened(const float* from) { return load<Vector>(from); }
+[[gnu::always_inline]] inline Vector widened(const float* from) {
+  return load<Vector>(from);
+}
 [[gnu::always_inline]] inline Vector widened(const std::uint16_t* from) {
   const Words bits = __builtin_convertvector(load<Halves>(from), Words) << 16;
   return load<Vector>(&bits);
@@ -45,9 +47,12 @@ template <class V, class T>
 template <class F>
 void with_elements(const PackedWeight& w, const F& f) {
   switch (w.type) {
-    case WeightType::f32: return f(static_cast<float*>(w.data));
-    case WeightType::bf16: return f(static_cast<std::uint16_t*>(w.data));
-    case WeightType::int8: return f(static_cast<std::int8_t*>(w.data));
+    case WeightType::f32:
+      return f(static_cast<float*>(w.data));
+    case WeightType::bf16:
+      return f(static_cast<std::uint16_t*>(w.data));
+    case WeightType::int8:
+      return f(static_cast<std::int8_t*>(w.data));
   }
 }
 // One a channel, behind the elements; int8 only.
@@ -56,8 +61,12 @@ float* factors(const PackedWeight& w) {
   return reinterpret_cast<float*>(static_cast<char*>(w.data) + groups * kGroup * w.C);
 }
 
-float element(float value, float, const float*) { return value; }
-std::uint16_t element(float value, float, const std::uint16_t*) { return bfloat16_bits(value); }
+float element(float value, float, const float*) {
+  return value;
+}
+std::uint16_t element(float value, float, const std::uint16_t*) {
+  return bfloat16_bits(value);
+}
 std::int8_t element(float value, float factor, const std::int8_t*) {
   return static_cast<std::int8_t>(std::lrint(value / factor));
 }
@@ -88,9 +97,8 @@ template <int R>
                                      float* out) {
   const std::int64_t begin = group * kGroup, count = std::min(kGroup, weight.OC - begin);
   Vector total[R][kVectors];
-  with_elements(weight, [&](auto* elements) {
-    rows_of_group<R>(elements + begin * weight.C, weight.C, inp, total);
-  });
+  with_elements(weight,
+                [&](auto* elements) { rows_of_group<R>(elements + begin * weight.C, weight.C, inp, total); });
   for (int r = 0; r < R; ++r) {
     if (weight.type == WeightType::int8) {
       for (int v = 0; v < kVectors; ++v) {

@@ -17,7 +17,8 @@ constexpr std::int64_t kGroup = 64;  // output channels side by side
 // Packs the channels of group `group` of the f32 `weight` (OC, C).
 void pack_group(const PackedWeight& to, const float* weight, std::int64_t group);
 
-// out[n, 64 group + i] = inp[n, :] . weight[64 group + i, :] for the group's channels and N rows; out (N, OC).
+// out[n, 64 group + i] = inp[n, :] . weight[64 group + i, :] for the group's channels and N rows; out (N,
+// OC).
 void multiply_group(const PackedWeight& weight, std::int64_t group, const float* inp, std::int64_t N,
                     float* out);
 

@@ -47,12 +47,14 @@ void execute(Context& context, const EmbeddingDecode& op) {
   const double numbers = static_cast<double>(B * C);
   ZHGPT_LAUNCH(context.stream, (Cost{.flops = numbers, .bytes = 3 * numbers * sizeof(T)}),
                (LaunchShape{static_cast<unsigned>(B), kThreads}), embedding_decode_kernel<T>, op.out.as<T>(),
-               op.tokens.as<std::int32_t>(), op.lengths.as<std::int32_t>(), op.wte.as<T>(), op.wpe.as<T>(), C);
+               op.tokens.as<std::int32_t>(), op.lengths.as<std::int32_t>(), op.wte.as<T>(), op.wpe.as<T>(),
+               C);
 }
 
 template <class T>
 void execute(Context& context, const CacheKeysValues& op) {
-  const std::int64_t NH = op.k_cache.dim(0), S = op.k_cache.dim(1), HS = op.k_cache.dim(2), T_ = op.qkv.dim(0);
+  const std::int64_t NH = op.k_cache.dim(0), S = op.k_cache.dim(1), HS = op.k_cache.dim(2),
+                     T_ = op.qkv.dim(0);
   ZHGPT_LAUNCH(context.stream, (Cost{.bytes = 4.0 * static_cast<double>(T_ * NH * HS) * sizeof(T)}),
                (LaunchShape{static_cast<unsigned>(T_), kThreads}), cache_keys_values_kernel<T>,
                op.k_cache.as<T>(), op.v_cache.as<T>(), op.qkv.as<T>(), NH, S, HS);

@@ -20,8 +20,8 @@ PinnedCopy::~PinnedCopy() {
   check_nothrow(cudaStreamSynchronize(copies_.get()), "end of a copy");  // a piece may still arrive
 }
 
-// A piece of the copy before may still be on its way, read ahead and never asked for: it arrives torn, and its
-// slot is filled again, later on the same stream, before anybody reads it.
+// A piece of the copy before may still be on its way, read ahead and never asked for: it arrives torn, and
+// its slot is filled again, later on the same stream, before anybody reads it.
 void PinnedCopy::take() {
   auto* to = static_cast<std::byte*>(memory_.data());
   for (const Tensor& tensor : of_) {

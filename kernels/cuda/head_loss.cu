@@ -156,8 +156,8 @@ void softmax_loss(Stream& stream, float* losses, std::int32_t* ranks, T* logits,
                  V, stride, static_cast<float>(scale));
   } else {
     shape.shared_bytes = kept;
-    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::kept>), losses, ranks, logits, targets,
-                 V, stride, static_cast<float>(scale));
+    ZHGPT_LAUNCH(stream, cost, shape, (softmax_loss_kernel<T, Row::kept>), losses, ranks, logits, targets, V,
+                 stride, static_cast<float>(scale));
   }
 }
 
@@ -183,9 +183,10 @@ void execute(Context& context, const HeadLoss& op) {
                                                .out = logits,
                                                .out_dtype = kDType,
                                                .out_stride = stride});
-    softmax_loss(
-        context.stream, op.losses.as<float>() + begin,
-        op.ranks ? op.ranks.as<std::int32_t>() + begin : nullptr, logits, op.targets.as<std::int32_t>() + begin, rows, V, stride, op.scale, static_cast<bool>(op.dinp));
+    softmax_loss(context.stream, op.losses.as<float>() + begin,
+                 op.ranks ? op.ranks.as<std::int32_t>() + begin : nullptr, logits,
+                 op.targets.as<std::int32_t>() + begin, rows, V, stride, op.scale,
+                 static_cast<bool>(op.dinp));
     if (!op.dinp) continue;
     context.matmul.run(context.stream, Product{.m = rows,
                                                .n = C,

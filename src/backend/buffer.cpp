@@ -47,6 +47,7 @@ std::vector<MemoryUse> Backend::memory() const {
 }
 
 OutOfMemory::OutOfMemory(const std::string& what, std::int64_t bytes)
-    : DeviceError(tr(Msg::out_of_memory, spoken_name(what), bytes, bytes / (1 << 20))), wanted_{what, bytes} {}
+    : DeviceError(tr(Msg::out_of_memory, spoken_name(what), bytes, bytes / (1 << 20))),
+      wanted_{what, bytes} {}
 
 }  // namespace zhgpt

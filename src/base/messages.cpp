@@ -7,7 +7,9 @@
 namespace zhgpt {
 namespace {
 
-struct Texts { std::string_view en, zh; };
+struct Texts {
+  std::string_view en, zh;
+};
 constexpr Texts kTexts[] = {
 #define ZHGPT_MESSAGE(id, en, zh) {en, zh},
 #include "zhgpt/messages/all.def"
@@ -18,9 +20,15 @@ Lang current_language = Lang::en;
 
 }  // namespace
 
-void set_language(Lang lang) { current_language = lang; }
-Lang language() { return current_language; }
-Lang language_of_locale(std::string_view locale_name) { return locale_name.starts_with("zh") ? Lang::zh : Lang::en; }
+void set_language(Lang lang) {
+  current_language = lang;
+}
+Lang language() {
+  return current_language;
+}
+Lang language_of_locale(std::string_view locale_name) {
+  return locale_name.starts_with("zh") ? Lang::zh : Lang::en;
+}
 
 std::string_view message_text(Msg id, Lang lang) {
   const Texts& texts = kTexts[static_cast<std::size_t>(id)];

@@ -73,8 +73,8 @@ void Chat::compare(const std::string& file) {
     return prompt.text + write_text(model.vocab, generator, request_, [](std::string_view) {}).text;
   };
   const std::string left = write_with(*loaded_), right = write_with(*other);
-  write_out(side_by_side(loaded_->checkpoint.path(), left, other->checkpoint.path(), right,
-                         terminal_columns()));
+  write_out(
+      side_by_side(loaded_->checkpoint.path(), left, other->checkpoint.path(), right, terminal_columns()));
 }
 
 void Chat::load(const std::string& which) {

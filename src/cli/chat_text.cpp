@@ -117,8 +117,8 @@ void Chat::show(const std::string&) {
   rows.push_back({"seed", "种子", to_text(request_.options.seed)});
   const ModelConfig& m = loaded_->model->config();
   std::cerr << table(rows, "llr")
-            << tr(Msg::chat_model, loaded_->checkpoint.path(), loaded_->checkpoint.step(), m.n_layer, m.n_head,
-                  m.n_embd, m.block_size, loaded_->vocab.size())
+            << tr(Msg::chat_model, loaded_->checkpoint.path(), loaded_->checkpoint.step(), m.n_layer,
+                  m.n_head, m.n_embd, m.block_size, loaded_->vocab.size())
             << "\n";
 }
 

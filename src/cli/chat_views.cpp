@@ -46,8 +46,8 @@ std::string likely_characters(const Vocabulary& vocab, std::span<const float> lo
   return table(rows, "lrlrl");
 }
 
-std::string surprises(const Vocabulary& vocab, std::span<const std::int32_t> ids, std::span<const double> bits,
-                      bool coloured) {
+std::string surprises(const Vocabulary& vocab, std::span<const std::int32_t> ids,
+                      std::span<const double> bits, bool coloured) {
   // Of the 256 colours of terminals (ISO 8613-6, 48;5;n): what is expected green, what surprises red.
   static constexpr int kColours[] = {22, 28, 64, 100, 136, 130, 124, 88};
   std::string out;
@@ -83,8 +83,8 @@ std::vector<std::string> wrapped(std::string_view utf8, int columns) {
   return lines;
 }
 
-std::string side_by_side(const std::string& left_title, const std::string& left, const std::string& right_title,
-                         const std::string& right, int columns) {
+std::string side_by_side(const std::string& left_title, const std::string& left,
+                         const std::string& right_title, const std::string& right, int columns) {
   const int half = std::max(2, (columns - 3) / 2);
   std::string out;
   const auto add = [&](const std::vector<std::string>& l, const std::vector<std::string>& r) {

@@ -28,8 +28,8 @@ struct LoadedModel {
   WeightType weights = WeightType::f32;  // as what a Generator is to hold them
 };
 
-// The text of the run that a checkpoint comes from, by corpus.tokens beside it; nothing where that is not there or
-// is of another text.
+// The text of the run that a checkpoint comes from, by corpus.tokens beside it; nothing where that is not
+// there or is of another text.
 std::optional<Dataset> dataset_beside(const Checkpoint& checkpoint);
 
 }  // namespace zhgpt::cli

@@ -1,12 +1,12 @@
 #include "cli/program.h"
 
+#include <langinfo.h>
 #include <algorithm>
 #include <cctype>
 #include <clocale>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <langinfo.h>
 #include <new>
 #include <string_view>
 
@@ -71,7 +71,8 @@ void choose_language(int argc, char** argv) {
   }
 }
 
-// Both --n-layer and --n_layer are understood: underscores in flag names become dashes. Values stay as they are.
+// Both --n-layer and --n_layer are understood: underscores in flag names become dashes. Values stay as they
+// are.
 std::vector<std::string> flags_with_dashes(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   for (std::string& argument : arguments) {
@@ -113,7 +114,8 @@ std::string describe_extra(const CLI::App& app, const CLI::App& verb, const std:
     for (const CLI::App* sub : verb.get_subcommands({})) known.push_back(sub->get_name());
   }
   const std::string nearest = nearest_name(extra.substr(0, extra.find('=')), known);
-  return nearest.empty() ? tr(Msg::unexpected_argument, extra) : tr(Msg::unexpected_argument_hint, extra, nearest);
+  return nearest.empty() ? tr(Msg::unexpected_argument, extra)
+                         : tr(Msg::unexpected_argument_hint, extra, nearest);
 }
 
 // What CLI11 refused, of which it gives but an English sentence. Since numbers are read elsewhere, three
@@ -220,7 +222,7 @@ int parse_and_run(int argc, char** argv) {
   }
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // the order that CLI11 wants
-  } catch (const CLI::Success& wanted) {  // --help, --version
+  } catch (const CLI::Success& wanted) {                                        // --help, --version
     return app.exit(wanted, std::cout, std::cerr);
   } catch (const CLI::ParseError&) {
     return usage_error(describe_misuse(app, verb(), arguments), verb());

@@ -47,8 +47,10 @@ Prompt read_prompt(const Vocabulary& vocab, const TextConfig& text, const std::s
   for (char32_t c : clean) {
     const std::u32string form = known(c) ? std::u32string(1, c) : known_variant(c, known);
     read += form;
-    if (form.empty()) add_once(left_out, utf8({c}));
-    else if (!known(c)) add_once(replaced, utf8({c}) + "→" + utf8(form));
+    if (form.empty())
+      add_once(left_out, utf8({c}));
+    else if (!known(c))
+      add_once(replaced, utf8({c}) + "→" + utf8(form));
   }
   Prompt prompt{utf8(read), vocab.encode(utf8(read)), {}};
   if (!replaced.empty()) prompt.notes.push_back(tr(Msg::prompt_replaced, joined(replaced)));

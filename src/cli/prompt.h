@@ -10,8 +10,8 @@
 
 namespace zhgpt::cli {
 
-// A prompt as a model reads it. A character that the model has never seen is replaced by a variant that it knows
-// (variants.h), or else left out.
+// A prompt as a model reads it. A character that the model has never seen is replaced by a variant that it
+// knows (variants.h), or else left out.
 struct Prompt {
   std::string text;  // what is left, UTF-8
   std::vector<std::int32_t> ids;

@@ -10,6 +10,7 @@
 #include "cli/loaded_model.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "cli/writer.h"
 #include "report/page.h"
 #include "train/run_directory.h"
 #include "zhgpt/atomic_file.h"
@@ -43,20 +44,15 @@ void require_replaceable(const std::string& path) {
   if (head.find(kReportMark) == head.npos) throw ConfigError(tr(Msg::report_not_ours, path));
 }
 
-WrittenText write_text(Generator& generator, std::int64_t sample, std::int64_t most,
-                       const SamplingOptions& options) {
-  WrittenText text{.is_cut = true};
-  generator.start({}, static_cast<std::uint64_t>(sample));
-  while (std::ssize(text.ids) < most) {
-    throw_if_interrupted();
-    const std::int32_t id = generator.next(options);
-    if (id == kEndOfTextId) {
-      text.is_cut = false;
-      break;
-    }
-    text.ids.push_back(id);
-  }
-  return text;
+WrittenText written_by(const LoadedModel& loaded, Generator& generator, std::int64_t sample,
+                       std::int64_t most, const SamplingOptions& options) {
+  const auto number = static_cast<std::uint64_t>(sample);
+  generator.start({}, number);
+  Written text =
+      write_text(loaded.vocab, generator, {.options = options, .sample = number, .max_characters = most},
+                 [](std::string_view) {});
+  throw_if_interrupted();
+  return {.ids = std::move(text.tokens), .is_cut = text.ending == Ending::max_characters};
 }
 
 // What a bar on the terminal shows of the texts that are being written.
@@ -124,16 +120,17 @@ void add_checkpoints(ReportData& data, const std::vector<std::string>& kept,
 
   std::vector<WrittenText> written;
   Writing writing(arguments.num_samples + std::ssize(kept));
+  Generator generator(*loaded.model);
   for (std::int64_t n = 0; n < arguments.num_samples; ++n) {
     writing.next();
-    Generator generator(*loaded.model);
-    written.push_back(write_text(generator, n, kTextCharacters, options));
+    written.push_back(written_by(loaded, generator, n, kTextCharacters, options));
   }
   for (const std::string& name : kept) {
     writing.next();
     LoadedModel other(arguments.directory + "/" + name, "last", arguments.device, arguments.threads, 1);
-    Generator generator(*other.model);
-    data.kept.emplace_back(name, other.vocab.decode(write_text(generator, 0, kKeptCharacters, options).ids));
+    Generator of_other(*other.model);
+    data.kept.emplace_back(name,
+                           other.vocab.decode(written_by(other, of_other, 0, kKeptCharacters, options).ids));
   }
   add_texts(data, loaded, text, written);
 }

@@ -25,16 +25,19 @@ struct ResumeArguments {
   ConfigOptions config;
 };
 
-// The text that the run was trained on. The token cache serves when the sources are gone; when they are there they
-// must be the same, unless the user says that another corpus is meant, which is then read with the old vocabulary.
-Dataset dataset_for(Config& config, const Checkpoint& checkpoint, const std::string& directory, bool corpus_changed) {
+// The text that the run was trained on. The token cache serves when the sources are gone; when they are there
+// they must be the same, unless the user says that another corpus is meant, which is then read with the old
+// vocabulary.
+Dataset dataset_for(Config& config, const Checkpoint& checkpoint, const std::string& directory,
+                    bool corpus_changed) {
   const std::uint64_t fingerprint = parse_fingerprint(checkpoint.progress().get_quoted("corpus_fingerprint"));
   const auto seed = static_cast<std::uint64_t>(config.train.seed);
   const SourceState sources = compare_sources(corpus_paths(config), config.text, seed, directory);
   if (!corpus_changed) {
     if (sources == SourceState::changed) throw DataError(tr(Msg::corpus_differs, directory));
     if (sources == SourceState::missing) std::cerr << tr(Msg::corpus_gone, directory) << "\n";
-    if (sources == SourceState::no_cache) read_corpus(config, directory);  // made again, and judged by its fingerprint
+    if (sources == SourceState::no_cache)
+      read_corpus(config, directory);  // made again, and judged by its fingerprint
     return load_dataset(directory, fingerprint);
   }
   const std::string vocab_path = directory + "/vocab.json";
@@ -64,11 +67,13 @@ int resume(const ResumeArguments& arguments) {
   if (!arguments.corpus.empty()) config.text.corpus = absolute_paths(arguments.corpus);
   const auto backend = make_backend(config.train);
   Dataset dataset = dataset_for(config, checkpoint, directory, arguments.corpus_changed);
-  if (dataset.vocab.code_points() != checkpoint.vocab()) throw DataError(tr(Msg::vocab_differs, checkpoint.path()));
+  if (dataset.vocab.code_points() != checkpoint.vocab())
+    throw DataError(tr(Msg::vocab_differs, checkpoint.path()));
 
   const auto owner = make_trainer(*backend, config, dataset, &checkpoint);
   Trainer& trainer = *owner;
-  std::cerr << tr(Msg::resuming, checkpoint.path(), trainer.steps_done(), fixed(trainer.epochs_after(trainer.steps_done()), 2),
+  std::cerr << tr(Msg::resuming, checkpoint.path(), trainer.steps_done(),
+                  fixed(trainer.epochs_after(trainer.steps_done()), 2),
                   fixed(static_cast<double>(trainer.state().loss), 4))
             << "\n";
   if (const std::int64_t best = checkpoint.progress().get_integer("best_step");
@@ -92,8 +97,11 @@ void add_resume(CLI::App& app, Action& action) {
       ->type_name("last|best|epoch:N|v:NAME")
       ->default_str(arguments->which)
       ->group(tr(Msg::group_general));
-  verb->add_option("--corpus", arguments->corpus, tr(Msg::help_corpus_moved))->type_name("PATH")->group(tr(Msg::group_general));
-  verb->add_flag("--corpus-changed", arguments->corpus_changed, tr(Msg::help_corpus_changed))->group(tr(Msg::group_general));
+  verb->add_option("--corpus", arguments->corpus, tr(Msg::help_corpus_moved))
+      ->type_name("PATH")
+      ->group(tr(Msg::group_general));
+  verb->add_flag("--corpus-changed", arguments->corpus_changed, tr(Msg::help_corpus_changed))
+      ->group(tr(Msg::group_general));
   arguments->config.add_resumable(*verb);
   verb->callback([arguments, &action] { action = [arguments] { return resume(*arguments); }; });
 }

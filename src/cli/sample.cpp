@@ -38,7 +38,8 @@ struct SampleArguments {
   CLI::Option* prompt_option = nullptr;
 };
 
-std::unique_ptr<LoadedModel> open(const SampleArguments& a, const std::string& path, const std::string& which) {
+std::unique_ptr<LoadedModel> open(const SampleArguments& a, const std::string& path,
+                                  const std::string& which) {
   auto loaded = std::make_unique<LoadedModel>(path, which, a.device, a.threads, 1);
   loaded->weights = weight_type_of(a.weights);
   return loaded;
@@ -57,8 +58,8 @@ std::unique_ptr<LoadedModel> load(const SampleArguments& a) {
 // Another model for the loop: a checkpoint of the run that the present one is from, or a file.
 std::unique_ptr<LoadedModel> open_another(const SampleArguments& a, const std::string& which) {
   namespace fs = std::filesystem;
-  const bool of_run = which == "latest" || which == "last" || which == "best" || which.starts_with("epoch:") ||
-                      which.starts_with("v:");
+  const bool of_run = which == "latest" || which == "last" || which == "best" ||
+                      which.starts_with("epoch:") || which.starts_with("v:");
   if (!of_run) return open(a, which, "last");
   if (a.packed) throw ConfigError(tr(Msg::chat_load_needs_file, which));
   fs::path directory = a.from_path;
@@ -66,12 +67,12 @@ std::unique_ptr<LoadedModel> open_another(const SampleArguments& a, const std::s
   return open(a, directory.string(), which == "latest" ? "last" : which);
 }
 
-// Whether something was put into standard input for us to read: a pipe or a file, but not the terminal, nor the
-// /dev/null of services.
+// Whether something was put into standard input for us to read: a pipe or a file, but not the terminal, nor
+// the /dev/null of services.
 bool stdin_has_lines() {
   struct stat about {};
   return fstat(STDIN_FILENO, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode) ||
-                                               (S_ISREG(about.st_mode) && about.st_size > 0));
+                                              (S_ISREG(about.st_mode) && about.st_size > 0));
 }
 
 int sample(SampleArguments a) {
@@ -106,7 +107,8 @@ void add_options(CLI::App* verb, std::shared_ptr<SampleArguments> a, Action& act
   const std::string sampling = tr(Msg::group_sampling), general = tr(Msg::group_general);
   a->prompt_option =
       verb->add_option("-p,--prompt", a->prompt, tr(Msg::help_prompt))->type_name("TEXT")->group(sampling);
-  add_integer(*verb, "-n,--max-chars", a->request.max_characters, 1, std::int64_t{1} << 40, Msg::help_max_characters)
+  add_integer(*verb, "-n,--max-chars", a->request.max_characters, 1, std::int64_t{1} << 40,
+              Msg::help_max_characters)
       ->group(sampling);
   add_integer(*verb, "--num-samples", a->num_samples, 1, 1 << 24, Msg::help_num_samples)->group(sampling);
   add_sampling_flags(*verb, a->request.options);
@@ -122,7 +124,9 @@ void add_options(CLI::App* verb, std::shared_ptr<SampleArguments> a, Action& act
   verb->add_flag("--json", a->json, tr(Msg::help_sample_json))->group(general);
   verb->add_flag("--no-interactive", a->no_interactive, tr(Msg::help_no_interactive))->group(general);
   verb->add_option("--device", a->device, tr(Msg::help_device))->type_name("TEXT")->group(general);
-  verb->add_option("--weights", a->weights, tr(Msg::help_weights))->type_name("f32|bf16|int8")->group(general);
+  verb->add_option("--weights", a->weights, tr(Msg::help_weights))
+      ->type_name("f32|bf16|int8")
+      ->group(general);
   add_integer(*verb, "--threads", a->threads, 0, 1024, Msg::help_threads)->group(general);
   verb->callback([a, &action] { action = [a] { return sample(*a); }; });
 }

@@ -15,13 +15,17 @@
 namespace zhgpt::cli {
 namespace {
 
-std::string megabytes(std::int64_t bytes) { return fixed(static_cast<double>(bytes) / 1e6, 1); }
+std::string megabytes(std::int64_t bytes) {
+  return fixed(static_cast<double>(bytes) / 1e6, 1);
+}
 
 void say_corpus(const Dataset& dataset) {
   const CorpusReport& r = dataset.report;
   std::string encodings;
   for (const std::string& encoding : r.encodings) encodings += (encodings.empty() ? "" : ", ") + encoding;
-  std::cerr << tr(Msg::corpus_read, r.files, megabytes(r.source_bytes), encodings, r.documents, r.document_rule) << "\n"
+  std::cerr << tr(Msg::corpus_read, r.files, megabytes(r.source_bytes), encodings, r.documents,
+                  r.document_rule)
+            << "\n"
             << tr(Msg::corpus_split, dataset.train.count, dataset.val.count, dataset.vocab.size()) << "\n";
   for (const std::string& note : r.notes) std::cerr << note << "\n";
   if (r.invalid_sequences > 0) std::cerr << tr(Msg::corpus_invalid, r.invalid_sequences) << "\n";
@@ -34,8 +38,8 @@ void say_corpus(const Dataset& dataset) {
 void say_plan(Trainer& trainer, RunView& view) {
   const ModelConfig& m = trainer.config().model;
   const std::int64_t parameters = trainer.model().table().count();
-  view.say(tr(Msg::plan_model, m.n_layer, m.n_head, m.n_embd, m.block_size, short_number(static_cast<double>(parameters)),
-              trainer.backend().name()));
+  view.say(tr(Msg::plan_model, m.n_layer, m.n_head, m.n_embd, m.block_size,
+              short_number(static_cast<double>(parameters)), trainer.backend().name()));
   view.say(tr(Msg::plan_steps, trainer.total_steps() - trainer.steps_done(), trainer.tokens_per_step(),
               fixed(trainer.epochs_after(trainer.total_steps()), 1)));
 }
@@ -45,7 +49,8 @@ void say_baselines(double val_loss, const Dataset& dataset, RunView& view) {
   const Baselines b = compute_baselines(dataset.train, dataset.val, dataset.vocab);
   view.say(tr(Msg::summary_validation, fixed(val_loss, 3), fixed(std::exp(val_loss), 1),
               fixed(val_loss / std::numbers::ln2, 2)));
-  view.say(tr(Msg::summary_baselines, fixed(b.uniform, 3), fixed(b.unigram, 3), fixed(b.bigram, 3), fixed(b.xz, 3)));
+  view.say(tr(Msg::summary_baselines, fixed(b.uniform, 3), fixed(b.unigram, 3), fixed(b.bigram, 3),
+              fixed(b.xz, 3)));
 }
 
 // Which checkpoint is the one to use, when it is not the last.
@@ -97,10 +102,11 @@ Dataset read_corpus(const Config& config, const std::string& directory) {
   const auto progress = [](std::int64_t done, std::int64_t total) {
     throw_if_interrupted();
     const double fraction = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 0;
-    draw_progress_line(tr(Msg::reading_corpus) + " " + progress_bar(fraction, 10) + " " + megabytes(done) + " MB");
+    draw_progress_line(tr(Msg::reading_corpus) + " " + progress_bar(fraction, 10) + " " + megabytes(done) +
+                       " MB");
   };
-  Dataset dataset = prepare_dataset(corpus_paths(config), config.text, static_cast<std::uint64_t>(config.train.seed),
-                                    directory, progress);
+  Dataset dataset = prepare_dataset(corpus_paths(config), config.text,
+                                    static_cast<std::uint64_t>(config.train.seed), directory, progress);
   end_progress_line();
   say_corpus(dataset);
   return dataset;
@@ -115,13 +121,18 @@ int run_training(Trainer& trainer, Dataset& dataset, const std::string& director
   end_progress_line();
 
   switch (outcome) {
-    case TrainingRun::Outcome::finished: view.say(tr(Msg::finished, trainer.steps_done())); break;
+    case TrainingRun::Outcome::finished:
+      view.say(tr(Msg::finished, trainer.steps_done()));
+      break;
     case TrainingRun::Outcome::patience:
       view.say(tr(Msg::stopped_patience, trainer.steps_done()));
       say_best(trainer.evaluations().best_step, directory, view);
       break;
-    case TrainingRun::Outcome::time_up: view.say(tr(Msg::stopped_time, trainer.steps_done())); break;
-    case TrainingRun::Outcome::signalled: break;
+    case TrainingRun::Outcome::time_up:
+      view.say(tr(Msg::stopped_time, trainer.steps_done()));
+      break;
+    case TrainingRun::Outcome::signalled:
+      break;
   }
   view.say(tr(Msg::saved, run.last_checkpoint()));
   if (outcome == TrainingRun::Outcome::signalled) {

@@ -1,6 +1,7 @@
 // What verse asks of the next character: lines of a length, lines that begin with given characters.
 //
-// A line here is what a reader of verse calls one: it ends with a mark such as ， or 。, or with a line break.
+// A line here is what a reader of verse calls one: it ends with a mark such as ， or 。, or with a line
+// break.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,7 @@
 
 namespace zhgpt::cli {
 
-bool ends_line(char32_t c);      // ，。！？；：, their narrow forms, or a line break
+bool ends_line(char32_t c);       // ，。！？；：, their narrow forms, or a line break
 bool counts_in_line(char32_t c);  // letters and numerals, Han above all; neither marks nor blanks
 
 class Verse {

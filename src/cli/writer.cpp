@@ -28,8 +28,8 @@ struct Choice {
   double log_probability = 0;    // by the model alone
 };
 
-Choice choose(const Vocabulary& vocab, Generator& generator, const WriteRequest& request,
-                    const Verse& verse, bool may_end) {
+Choice choose(const Vocabulary& vocab, Generator& generator, const WriteRequest& request, const Verse& verse,
+              bool may_end) {
   const std::span<const float> from = generator.logits();
   std::vector<float> logits(from.begin(), from.end());
   constexpr float kNever = -std::numeric_limits<float>::infinity();
@@ -48,7 +48,8 @@ Choice choose(const Vocabulary& vocab, Generator& generator, const WriteRequest&
   return {id, request.log_probabilities ? log_probability(from, id) : 0};
 }
 
-Verse verse_so_far(const Vocabulary& vocab, const WriteRequest& request, std::span<const std::int32_t> tokens) {
+Verse verse_so_far(const Vocabulary& vocab, const WriteRequest& request,
+                   std::span<const std::int32_t> tokens) {
   Verse verse(request.line_length, request.heads);
   for (std::int32_t id : tokens) {
     if (id > kEndOfTextId) verse.push(character(vocab, id));

@@ -35,7 +35,8 @@ void remove_temporaries(const std::string& directory) {
   if (space == std::string::npos || end == std::string::npos || end < space) {
     throw BusyError(tr(Msg::directory_busy_unknown, directory));
   }
-  throw BusyError(tr(Msg::directory_busy, directory, holder.substr(0, space), holder.substr(space + 1, end - space - 1)));
+  throw BusyError(
+      tr(Msg::directory_busy, directory, holder.substr(0, space), holder.substr(space + 1, end - space - 1)));
 }
 
 bool is_named(int fd, const std::string& path) {

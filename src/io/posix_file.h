@@ -25,7 +25,8 @@ class FileDescriptor {
   int fd_;
 };
 
-// Repeats a call that a signal interrupted. Bounded: a file system that always answers EINTR must not hang a save.
+// Repeats a call that a signal interrupted. Bounded: a file system that always answers EINTR must not hang a
+// save.
 template <class Call>
 auto retry_interrupted(Call call) {
   constexpr int kAttempts = 64;
@@ -45,7 +46,8 @@ std::string error_text(int error);
 std::string file_kind_text(unsigned mode);
 
 std::string directory_of(const std::string& path);  // "." when the path names no directory
-// `.NAME.tmp-PID-RANDOM` beside the path; DirectoryLock recognises what a killed process left by this pattern.
+// `.NAME.tmp-PID-RANDOM` beside the path; DirectoryLock recognises what a killed process left by this
+// pattern.
 std::string temporary_name(const std::string& path);
 // The process that gave a file this name (without its directory) as a temporary one; 0 for any other name.
 std::int64_t owner_of_temporary(std::string_view name);

@@ -1,13 +1,27 @@
 #include "model/decoder.h"
 
 #include <algorithm>
-#include <functional>
 
 #include "model/arena.h"
 #include "zhgpt/bfloat16.h"
 #include "zhgpt/error.h"
+#include "zhgpt/messages.h"
 
 namespace zhgpt {
+
+void read_logits(Backend& backend, const Tensor& logits, std::span<float> to) {
+  if (logits.dtype == DType::f32) {
+    backend.download(to.data(), logits.data, logits.bytes());
+  } else if (logits.dtype == DType::f64) {
+    std::vector<double> wide(to.size());
+    backend.download(wide.data(), logits.data, logits.bytes());
+    std::transform(wide.begin(), wide.end(), to.begin(), [](double x) { return static_cast<float>(x); });
+  } else {
+    std::vector<std::uint16_t> bits(to.size());
+    backend.download(bits.data(), logits.data, logits.bytes());
+    std::transform(bits.begin(), bits.end(), to.begin(), bfloat16_value);
+  }
+}
 
 Decoder::Decoder(Gpt& model, std::int64_t rows, WeightType weights)
     : model_(model), backend_(model.backend()), config_(model.config()) {
@@ -16,7 +30,7 @@ Decoder::Decoder(Gpt& model, std::int64_t rows, WeightType weights)
   const DType dtype = model.dtype(), exact = dtype == DType::bf16 ? DType::f32 : dtype;
   const bool packs = backend_.packs_weights() && dtype == DType::f32;
   if (weights != WeightType::f32 && !packs) {
-    throw ConfigError("Decoder: weights: got bf16 or int8, expected f32 where the device does not pack weights");
+    throw ConfigError(tr(Msg::weights_not_packed, backend_.name()));
   }
 
   const GptTensors& p = model.param_tensors();
@@ -36,7 +50,8 @@ Decoder::Decoder(Gpt& model, std::int64_t rows, WeightType weights)
   Arena arena;
   arena.add(tokens_, DType::i32, {N});
   arena.add(lengths_, DType::i32, {N});
-  for (Tensor* wide : {&residual_, &residual_1_, &norm_, &branch_, &attention_}) arena.add(*wide, dtype, {N, C});
+  for (Tensor* wide : {&residual_, &residual_1_, &norm_, &branch_, &attention_})
+    arena.add(*wide, dtype, {N, C});
   for (Tensor* one : {&mean_, &rstd_}) arena.add(*one, exact, {N});
   arena.add(lse_, exact, {NH * N});
   arena.add(qkv_, dtype, {N, 3 * C});
@@ -47,7 +62,8 @@ Decoder::Decoder(Gpt& model, std::int64_t rows, WeightType weights)
 
   Arena cache;
   for (Layer& layer : layers_) {
-    for (Tensor* kv : {&layer.k_cache, &layer.v_cache}) cache.add(*kv, dtype, {rows, NH, T, config_.head_size()});
+    for (Tensor* kv : {&layer.k_cache, &layer.v_cache})
+      cache.add(*kv, dtype, {rows, NH, T, config_.head_size()});
   }
   cache_buffer_ = cache.allocate(backend_, "keys and values");
 
@@ -116,8 +132,8 @@ void Decoder::prefill(std::int64_t row, std::span<const std::int32_t> tokens) {
   const auto T = static_cast<std::int64_t>(tokens.size());
   const GptTensors& p = model_.param_tensors();
   backend_.upload(tokens_.data, tokens.data(), T * 4);
-  backend_.run(EmbeddingForward{residual_.rows(0, T).reshaped({1, T, C}), tokens_.rows(0, T).reshaped({1, T}),
-                                p.wte, p.wpe, {}});
+  backend_.run(EmbeddingForward{
+      residual_.rows(0, T).reshaped({1, T, C}), tokens_.rows(0, T).reshaped({1, T}), p.wte, p.wpe, {}});
   blocks(T, [&](const Layer& layer) {
     const auto of_row = [row, NH, HS](Tensor cache) {
       return cache.rows(row, 1).reshaped({NH, cache.dim(2), HS});
@@ -140,26 +156,11 @@ void Decoder::decode(std::int64_t first_row, std::span<const std::int32_t> token
   backend_.upload(lengths_.data, lengths.data(), B * 4);
   backend_.run(EmbeddingDecode{residual_.rows(0, B), tokens_.rows(0, B), lengths_.rows(0, B), p.wte, p.wpe});
   blocks(B, [&](const Layer& layer) {
-    backend_.run(AttentionDecode{attention_.rows(0, B).reshaped({B, NH, HS}), layer.k_cache.rows(first_row, B),
-                                 layer.v_cache.rows(first_row, B), qkv_.rows(0, B).reshaped({B, 3, NH, HS}),
-                                 lengths_.rows(0, B)});
+    backend_.run(AttentionDecode{attention_.rows(0, B).reshaped({B, NH, HS}),
+                                 layer.k_cache.rows(first_row, B), layer.v_cache.rows(first_row, B),
+                                 qkv_.rows(0, B).reshaped({B, 3, NH, HS}), lengths_.rows(0, B)});
   });
   head(first_row, norm_.rows(0, B));
-}
-
-void Decoder::read_logits(std::int64_t row, std::span<float> to) {
-  const Tensor logits = logits_.rows(row, 1);
-  if (logits.dtype == DType::f32) {
-    backend_.download(to.data(), logits.data, logits.bytes());
-  } else if (logits.dtype == DType::f64) {
-    std::vector<double> wide(to.size());
-    backend_.download(wide.data(), logits.data, logits.bytes());
-    std::transform(wide.begin(), wide.end(), to.begin(), [](double x) { return static_cast<float>(x); });
-  } else {
-    std::vector<std::uint16_t> bits(to.size());
-    backend_.download(bits.data(), logits.data, logits.bytes());
-    std::transform(bits.begin(), bits.end(), to.begin(), bfloat16_value);
-  }
 }
 
 }  // namespace zhgpt

@@ -1,5 +1,5 @@
-// Decoder: the forward pass of a Gpt as generating text takes it. It keeps the keys and values of each row, so
-// that one token more costs one row of every product. A row does not depend on the others.
+// Decoder: the forward pass of a Gpt as generating text takes it. It keeps the keys and values of each row,
+// so that one token more costs one row of every product. A row does not depend on the others.
 //
 // On the CPU in f32 logits have the bits of Gpt::last_logits for the same tokens.
 #pragma once
@@ -12,12 +12,16 @@
 
 namespace zhgpt {
 
+// A row of logits (V) as f32, whatever they are on the device.
+void read_logits(Backend& backend, const Tensor& logits, std::span<float> to);
+
 class Decoder {
  public:
   // Room for `rows` texts of block_size tokens each. `weights` other than f32: where Backend::packs_weights;
   // ConfigError elsewhere. The model's parameters must not change meanwhile.
   Decoder(Gpt& model, std::int64_t rows, WeightType weights);
 
+  Backend& backend() { return backend_; }
   // The row's cache becomes that of `tokens`, 1 to block_size of them, in one pass.
   void prefill(std::int64_t row, std::span<const std::int32_t> tokens);
   // One token more for each of the rows from `first_row` on; row b has lengths[b] before it, fewer than
@@ -25,7 +29,7 @@ class Decoder {
   void decode(std::int64_t first_row, std::span<const std::int32_t> tokens,
               std::span<const std::int32_t> lengths);
   // Of what follows the row's last token.
-  void read_logits(std::int64_t row, std::span<float> to);  // (V)
+  Tensor logits(std::int64_t row) const { return logits_.rows(row, 1); }  // (1, V)
 
  private:
   // A product's weight, as the model has it or packed.
@@ -48,11 +52,11 @@ class Decoder {
   std::vector<Layer> layers_;
   Weight head_;
   Buffer packed_buffer_, cache_buffer_, activations_buffer_;
-  Tensor tokens_, lengths_;                     // (N) i32
+  Tensor tokens_, lengths_;                       // (N) i32
   Tensor residual_, residual_1_, norm_, branch_;  // (N, C)
-  Tensor mean_, rstd_, lse_;                    // (N), (N), (NH * N)
-  Tensor qkv_, attention_, pre_gelu_, gelu_;    // (N, 3C), (N, C), (N, 4C)
-  Tensor logits_;                               // (rows, V)
+  Tensor mean_, rstd_, lse_;                      // (N), (N), (NH * N)
+  Tensor qkv_, attention_, pre_gelu_, gelu_;      // (N, 3C), (N, C), (N, 4C)
+  Tensor logits_;                                 // (rows, V)
 };
 
 }  // namespace zhgpt

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "model/decoder.h"
-#include "zhgpt/bfloat16.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
 
@@ -101,7 +100,7 @@ void Generator::catch_up(std::int64_t first_row, std::int64_t count) {
 
 std::span<const float> Generator::logits(std::int64_t row) {
   catch_up(row, 1);
-  decoder_->read_logits(row, logits_);
+  read_logits(decoder_->backend(), decoder_->logits(row), logits_);
   return logits_;
 }
 
@@ -111,7 +110,7 @@ std::span<const std::int32_t> Generator::next_all(const SamplingOptions& options
     Row& r = rows_[static_cast<std::size_t>(row)];
     std::int32_t& id = next_[static_cast<std::size_t>(row)] = -1;
     if (!r.is_active) continue;
-    decoder_->read_logits(row, logits_);
+    read_logits(decoder_->backend(), decoder_->logits(row), logits_);
     id = choose_token(logits_, r.tokens, options, r.sample, r.tokens.size());
     append(id, row);
   }
@@ -125,17 +124,12 @@ void UncachedGenerator::start(std::span<const std::int32_t> prompt, std::uint64_
 
 std::int32_t UncachedGenerator::next(const SamplingOptions& options) {
   Backend& backend = model_.backend();
-  const std::int64_t length = count_of(tokens_), T = length - window_begin(length, model_.config().block_size);
+  const std::int64_t length = count_of(tokens_),
+                     T = length - window_begin(length, model_.config().block_size);
   backend.upload(model_.inputs(1, T).data, tokens_.data() + (length - T), T * 4);
   const Tensor logits = model_.last_logits(1, T);
   logits_.resize(static_cast<std::size_t>(logits.numel()));
-  if (logits.dtype == DType::bf16) {
-    std::vector<std::uint16_t> bits(logits_.size());
-    backend.download(bits.data(), logits.data, logits.bytes());
-    std::transform(bits.begin(), bits.end(), logits_.begin(), bfloat16_value);
-  } else {
-    backend.download(logits_.data(), logits.data, logits.bytes());
-  }
+  read_logits(backend, logits, logits_);
   const std::int32_t id =
       choose_token_or_none(logits_, tokens_, options, sample_, static_cast<std::uint64_t>(length));
   if (id != kNoToken) tokens_.push_back(id);

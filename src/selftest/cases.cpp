@@ -197,26 +197,25 @@ Case attention_decode(Index B, Index NH, Index HS, Index S) {
 
 // Logits of a few nats, as models have them.
 Case head_loss(Index N, Index C, Index V) {
-  return {
-      "HeadLoss", shape({{"N", N}, {"C", C}, {"V", V}}), [=](Operands& o, Backend&) {
-        const double spread = 2 / root(C);
-        const Tensor losses = o.unset_exact({N}), dinp = o.unset({N, C}), dweight = o.exacts({V, C});
-        const HeadLoss op{losses,        {}, dinp, dweight, o.reals({N, C}), o.reals({V, C}, spread),
-                          o.ids({N}, V), 1};
-        return Prepared{runner(o, op),
-                        {{"losses", losses, 4, true},
-                         {"dinp", dinp, spread, true},
-                         {"dweight", dweight, 1 + root(N / V), true}}};
-      }};
+  return {"HeadLoss", shape({{"N", N}, {"C", C}, {"V", V}}), [=](Operands& o, Backend&) {
+            const double spread = 2 / root(C);
+            const Tensor losses = o.unset_exact({N}), dinp = o.unset({N, C}), dweight = o.exacts({V, C});
+            const HeadLoss op{losses,        {}, dinp, dweight, o.reals({N, C}), o.reals({V, C}, spread),
+                              o.ids({N}, V), 1};
+            return Prepared{runner(o, op),
+                            {{"losses", losses, 4, true},
+                             {"dinp", dinp, spread, true},
+                             {"dweight", dweight, 1 + root(N / V), true}}};
+          }};
 }
 
 Case head_loss_alone(Index N, Index C, Index V) {
-  return {"HeadLoss, no gradients", shape({{"N", N}, {"C", C}, {"V", V}}), [=](Operands& o, Backend&) {
-            const Tensor losses = o.unset_exact({N});
-            const HeadLoss op{losses,       {}, {}, {}, o.reals({N, C}), o.reals({V, C}, 2 / root(C)),
-                              o.ids({N}, V)};
-            return Prepared{runner(o, op), {{"losses", losses, 4, true}}};
-          }};
+  return {
+      "HeadLoss, no gradients", shape({{"N", N}, {"C", C}, {"V", V}}), [=](Operands& o, Backend&) {
+        const Tensor losses = o.unset_exact({N});
+        const HeadLoss op{losses, {}, {}, {}, o.reals({N, C}), o.reals({V, C}, 2 / root(C)), o.ids({N}, V)};
+        return Prepared{runner(o, op), {{"losses", losses, 4, true}}};
+      }};
 }
 
 // Logits that are exact in every dtype, with equal ones among the largest.
@@ -323,10 +322,9 @@ std::vector<Case> operation_cases(bool quick) {
   for (const bool real : {false, true}) {
     if (real && quick) break;
     for (const Size& s : real ? std::span<const Size>(kReal) : std::span<const Size>(kOdd)) {
-      for (const auto make :
-           {gather, embedding_forward, embedding_backward, layernorm_forward, residual_layernorm,
-            layernorm_backward, dropout_backward, attention_forward, attention_backward, embedding_decode,
-            cache_keys_values}) {
+      for (const auto make : {gather, embedding_forward, embedding_backward, layernorm_forward,
+                              residual_layernorm, layernorm_backward, dropout_backward, attention_forward,
+                              attention_backward, embedding_decode, cache_keys_values}) {
         add(make(s), real);
       }
       add(attention_decode(real ? 1 : s.B, s.NH, s.HS, s.T), real);

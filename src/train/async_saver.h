@@ -1,8 +1,8 @@
 // AsyncSaver: checkpoints of a run, written beside the training.
 //
-// A step waits only for a copy of the state within the device; a thread then reads, hashes and writes it. What
-// is written has the bits that saving on the spot would give. One save at a time: the next one begins when what
-// became of the one before is known.
+// A step waits only for a copy of the state within the device; a thread then reads, hashes and writes it.
+// What is written has the bits that saving on the spot would give. One save at a time: the next one begins
+// when what became of the one before is known.
 #pragma once
 
 #include <cstdint>

@@ -70,8 +70,7 @@ std::unique_ptr<Trainer> make_trainer(Backend& backend, const Config& config, Da
     const std::int64_t free_bytes = memory_for_a_run(backend), tokens = dataset.train.count,
                        whole = plan_run(config, tokens, free_bytes).memory_bytes;
     throw DeviceError(tr(Msg::run_does_not_fit, backend.name(), spoken_name(error.wanted().what),
-                         error.wanted().bytes,
-                         whole, free_bytes,
+                         error.wanted().bytes, whole, free_bytes,
                          from ? tr(Msg::batch_is_the_runs) : advice(config, tokens, whole, free_bytes)));
   }
 }

@@ -24,7 +24,8 @@ Ranking::Ranking(const std::string& best_by, const std::string& history)
     const auto has = [&](const char* key) {
       return json.is_object() && json.contains(key) && json[key].is_number();
     };
-    if (json.is_object() && json.contains("corpus_fingerprint")) entries_.clear();  // on another text from here
+    if (json.is_object() && json.contains("corpus_fingerprint"))
+      entries_.clear();  // on another text from here
     if (!has("step") || !has("val_loss") || (by_accuracy_ && !has("val_accuracy"))) continue;
     add(json["step"].get<std::int64_t>(),
         {.loss = json["val_loss"].get<double>(),

@@ -27,7 +27,8 @@ bool Terminal::is_there() {
 
 Terminal::Terminal(const std::vector<std::string>& arguments,
                    const std::map<std::string, std::string>& environment) {
-  std::string command = "env -u ZHGPT_HISTORY LC_ALL=C.UTF-8 TERM=screen CUDA_VISIBLE_DEVICES= HOME=" + quoted(temp_.file(""));
+  std::string command =
+      "env -u ZHGPT_HISTORY LC_ALL=C.UTF-8 TERM=screen CUDA_VISIBLE_DEVICES= HOME=" + quoted(temp_.file(""));
   for (const auto& [name, value] : environment) command += " " + name + "=" + quoted(value);
   command += " " + quoted(ZHGPT_PROGRAM);
   for (const std::string& argument : arguments) command += " " + quoted(argument);

@@ -21,12 +21,12 @@ class Terminal {
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
-  void type(const std::string& text) const;                   // as it is
-  void key(const std::string& name, int times = 1) const;     // "Enter", "BSpace", "Up", "C-c" …
-  void enter(const std::string& text) const;                  // typed, then Enter
-  void paste(const std::string& text) const;                  // at once, bracketed if the program asked for it
-  std::string screen() const;                                 // what stands there, without blanks at the ends
-  std::string last_line() const;                              // the last that is not empty
+  void type(const std::string& text) const;                // as it is
+  void key(const std::string& name, int times = 1) const;  // "Enter", "BSpace", "Up", "C-c" …
+  void enter(const std::string& text) const;               // typed, then Enter
+  void paste(const std::string& text) const;               // at once, bracketed if the program asked for it
+  std::string screen() const;                              // what stands there, without blanks at the ends
+  std::string last_line() const;                           // the last that is not empty
   // Waits until what stands there satisfies; false, with the screen as a failure, when it never does.
   bool wait(const std::function<bool(const std::string& screen)>& condition) const;
   bool wait_for(const std::string& text) const;

@@ -185,11 +185,13 @@ TEST_F(SampleScript, JsonHoldsTheTextAndHowItCameAbout) {
 
 TEST_F(SampleScript, LinesOfAPipeAndOfAFileAreAPromptEach) {
   train();
-  const std::string expected = sample({"-p", "天", "-n", "9"}).out + "\n" + sample({"-p", "地", "-n", "9"}).out;
+  const std::string expected =
+      sample({"-p", "天", "-n", "9"}).out + "\n" + sample({"-p", "地", "-n", "9"}).out;
   EXPECT_EQ(sample({"-n", "9"}, "天\r\n\n地").out, expected);
   write_file(file("prompts.txt"), "天\n地\n");
   EXPECT_EQ(sample({"-n", "9", "--prompt-file", file("prompts.txt")}).out, expected);
-  EXPECT_EQ(sample({"-n", "9", "--no-interactive"}, "天\n").out, sample({"-n", "9"}).out) << "stdin is left alone";
+  EXPECT_EQ(sample({"-n", "9", "--no-interactive"}, "天\n").out, sample({"-n", "9"}).out)
+      << "stdin is left alone";
   EXPECT_EQ(sample({"--prompt-file", file("none.txt")}).exit_code, 5);
   EXPECT_EQ(sample({"-p", "天", "--prompt-file", file("prompts.txt")}).exit_code, 2);
 }

@@ -170,7 +170,8 @@ TEST_F(ChatInTerminal, LinesOfAnAcrosticBeginAsAskedAndLinesHaveTheirLength) {
   ASSERT_TRUE(terminal.wait_for("國→国"));
   ASSERT_TRUE(terminal.wait([](const std::string& s) {
     const std::size_t at = s.find("\n天");
-    return at != std::string::npos && s.find("\n国", at) < s.find("\n日", at) && s.find("\n日", at) < s.find("\n月", at);
+    return at != std::string::npos && s.find("\n国", at) < s.find("\n日", at) &&
+           s.find("\n日", at) < s.find("\n月", at);
   }));
   ASSERT_TRUE(terminal.wait_for_prompt());
   terminal.enter("/save " + file("acrostic.txt"));

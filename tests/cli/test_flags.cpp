@@ -91,8 +91,10 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"SampleTopPAboveOne", {"sample", "nowhere", "--top-p", "1.5"}, "top_p"},
         Refusal{"SampleTypicalAboveOne", {"sample", "nowhere", "--typical", "1.5"}, "typical_p"},
         Refusal{"SampleTypicalByItsOtherName", {"sample", "nowhere", "--typical-p", "-1"}, "typical_p"},
-        Refusal{"SamplePresenceNaN", {"sample", "nowhere", "--presence-penalty", "nan"}, "--presence-penalty"},
-        Refusal{"SampleFrequencyHuge", {"sample", "nowhere", "--frequency-penalty", "1e9"}, "frequency_penalty"},
+        Refusal{
+            "SamplePresenceNaN", {"sample", "nowhere", "--presence-penalty", "nan"}, "--presence-penalty"},
+        Refusal{
+            "SampleFrequencyHuge", {"sample", "nowhere", "--frequency-penalty", "1e9"}, "frequency_penalty"},
         Refusal{"SampleRepeatLastN", {"sample", "nowhere", "--repeat-last-n", "1025"}, "--repeat-last-n"},
         Refusal{"SampleNgramNegative", {"sample", "nowhere", "--no-repeat-ngram", "-1"}, "--no-repeat-ngram"},
         Refusal{"SampleSeedNegative", {"sample", "nowhere", "--seed", "-1"}, "--seed"},
@@ -145,7 +147,8 @@ INSTANTIATE_TEST_SUITE_P(
         train_flag("EmptyWord", {"--batch-size", ""}, "batch_size"),
         train_flag("RepeatedFlag", {"--seed", "1", "--seed", "2"}, "--seed"),
         train_flag("DeterministicNeither", {"--deterministic", "maybe"}, "is not one of true|false"),
-        train_flag("CudnnOnTheCpu", {"--device", "cpu", "--attention", "cudnn"}, "Use --dtype bf16 on a CUDA device"),
+        train_flag("CudnnOnTheCpu", {"--device", "cpu", "--attention", "cudnn"},
+                   "Use --dtype bf16 on a CUDA device"),
         train_flag("RecomputeUnknown", {"--recompute", "all"}, "is not one of none|gelu|block"),
         train_flag("LearningRateNaN", {"--learning-rate", "nan"}, "learning_rate: \"nan\""),
         train_flag("LearningRateInfinite", {"--learning-rate", "inf"}, "learning_rate: \"inf\""),

@@ -175,13 +175,14 @@ TEST_F(Journey, AChangedCorpusIsRefusedUnlessMeant) {
 
 // A rate at which nothing is learned: what comes after the best evaluation is worse.
 TEST_F(Journey, ARunThatEndsByPatienceNamesItsBestCheckpoint) {
-  const ProcessResult result =
-      run_program(training(run(), 1000, {"--patience=2", "--eval-interval=5", "--learning-rate=0.5", "--lang=en"}));
+  const ProcessResult result = run_program(
+      training(run(), 1000, {"--patience=2", "--eval-interval=5", "--learning-rate=0.5", "--lang=en"}));
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_TRUE(holds(result.err, "validation no longer improves")) << result.err;
   std::string best = read_file(run("best"));
   best.pop_back();
-  EXPECT_TRUE(holds(result.err, run(best) + ". Write with it: zhgpt sample " + run() + " --from best")) << result.err;
+  EXPECT_TRUE(holds(result.err, run(best) + ". Write with it: zhgpt sample " + run() + " --from best"))
+      << result.err;
 }
 
 TEST_F(Journey, ADeletedCorpusIsReplacedByTheTokenCache) {

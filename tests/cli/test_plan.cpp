@@ -68,8 +68,10 @@ TEST_F(Plan, CountsTheLaunchesOfAStepForACard) {
   for (const char* part : {"One step on an H200", "HeadLoss", "in all", "scratch memory", "--batch-size "}) {
     EXPECT_TRUE(holds(words.out, part)) << part << "\n" << words.out;
   }
-  const ProcessResult chinese = call({"plan", "--vocab-size=8192", "--device=cuda", "--card=h200", "--lang=zh"});
-  for (const char* part : {"存盘用副本", "锁页", "Adam 一阶矩"}) EXPECT_TRUE(holds(chinese.out, part)) << chinese.out;
+  const ProcessResult chinese =
+      call({"plan", "--vocab-size=8192", "--device=cuda", "--card=h200", "--lang=zh"});
+  for (const char* part : {"存盘用副本", "锁页", "Adam 一阶矩"})
+    EXPECT_TRUE(holds(chinese.out, part)) << chinese.out;
   const Json h200 = plan({"--vocab-size=8192", "--preset=small", "--device=cuda", "--card=H200"}),
              a100 = plan({"--vocab-size=8192", "--preset=small", "--device=cuda", "--card=A100"});
   EXPECT_EQ(h200["dtype"], "bf16");

@@ -42,8 +42,8 @@ TEST_P(Signals, SaveAndGoOnToTheStateOfAnUninterruptedRun) {
 
 INSTANTIATE_TEST_SUITE_P(Each, Signals, testing::Values(SIGINT, SIGTERM, SIGHUP));
 
-// T17: whatever the program is about, halted for a while in between or not, it says by its exit code that it was
-// stopped, and the newest checkpoint is whole; or it had not begun and leaves nothing.
+// T17: whatever the program is about, halted for a while in between or not, it says by its exit code that it
+// was stopped, and the newest checkpoint is whole; or it had not begun and leaves nothing.
 TEST_F(Journey, ASignalAtAnyInstantIsObeyed) {
   constexpr int kRounds = 30, kSignals[] = {SIGINT, SIGTERM, SIGHUP};
   std::mt19937_64 random(17);

@@ -119,10 +119,12 @@ TEST(AtomicFile, EachFailureHasItsOwnSentenceAndLeavesNothing) {
   TempDirectory dir;
   write_text_file(dir.file("file"), "x");
   std::filesystem::create_directory(dir.file("sub"));
-  expect_contains(io_error([&] { write_text_file(dir.file("missing/a"), "x"); }), "no such file or directory");
+  expect_contains(io_error([&] { write_text_file(dir.file("missing/a"), "x"); }),
+                  "no such file or directory");
   expect_contains(io_error([&] { write_text_file(dir.file("file/a"), "x"); }), "a directory is expected");
   expect_contains(io_error([&] { write_text_file(dir.file("sub"), "x"); }), "this is a directory");
-  expect_contains(io_error([&] { AtomicFile(dir.file("a"), Existing::refuse, std::int64_t{1} << 60); }), "1152921504606846976 bytes");
+  expect_contains(io_error([&] { AtomicFile(dir.file("a"), Existing::refuse, std::int64_t{1} << 60); }),
+                  "1152921504606846976 bytes");
   expect_contains(io_error([&] { write_text_file("/proc/zhgpt-test", "x"); }), "/proc/zhgpt-test");
   EXPECT_EQ(dir.names(), (std::vector<std::string>{"file", "sub"}));
 }
@@ -246,8 +248,13 @@ TEST(DirectoryLock, LeavesNoFileAndYetHasOneOwnerAtATime) {
 
 TEST(DirectoryLock, SweepsTemporariesOfOursAndNothingElse) {
   TempDirectory dir;
-  const std::vector<std::string> kept = {".a.tmp-12-00112233445566", ".a.tmp-12-0011223344556677.bin", ".a.tmp-x-0011223344556677",
-                                         ".tmp-12-0011223344556677", "a.tmp-12-0011223344556677", "ckpt.bin", "run.lock"};
+  const std::vector<std::string> kept = {".a.tmp-12-00112233445566",
+                                         ".a.tmp-12-0011223344556677.bin",
+                                         ".a.tmp-x-0011223344556677",
+                                         ".tmp-12-0011223344556677",
+                                         "a.tmp-12-0011223344556677",
+                                         "ckpt.bin",
+                                         "run.lock"};
   for (const std::string& name : kept) put_file(dir.file(name), {1});
   put_file(dir.file(".ckpt.bin.tmp-12-0123456789abcdef"), {1});
   const DirectoryLock lock(dir.path());

@@ -101,7 +101,8 @@ TEST(Decoding, ARowDoesNotDependOnItsNeighbours) {
     const std::int64_t T = config.block_size, kLengths[] = {0, 3, T - 2, T + 5, 1};
     Generator all(model.gpt, 5);
     for (std::int64_t row = 0; row < 5; ++row) {
-      all.start(row, some_text(config, kLengths[row], static_cast<std::uint32_t>(row)), static_cast<std::uint64_t>(row));
+      all.start(row, some_text(config, kLengths[row], static_cast<std::uint32_t>(row)),
+                static_cast<std::uint64_t>(row));
     }
     for (std::int64_t i = 0; i < T + 9; ++i) {
       if (i == 4) all.stop(1);
@@ -128,11 +129,12 @@ TEST(Decoding, WhatIsTakenBackAndWrittenAgainHasTheSameBits) {
     Generator generator(model.gpt);
     const Ids text = some_text(config, 2 * config.block_size);
     generator.start(text, 0);
-    for (const std::int64_t count : {std::int64_t{0}, std::int64_t{1}, std::int64_t{3}, config.block_size / 2 + 1,
-                                     2 * config.block_size}) {
+    for (const std::int64_t count : {std::int64_t{0}, std::int64_t{1}, std::int64_t{3},
+                                     config.block_size / 2 + 1, 2 * config.block_size}) {
       generator.undo(count);
       EXPECT_TRUE(same_bits(generator.logits(), model.logits_after(generator.tokens()))) << count;
-      for (std::size_t i = text.size() - static_cast<std::size_t>(count); i < text.size(); ++i) generator.append(text[i]);
+      for (std::size_t i = text.size() - static_cast<std::size_t>(count); i < text.size(); ++i)
+        generator.append(text[i]);
       EXPECT_TRUE(same_bits(generator.logits(), model.logits_after(generator.tokens()))) << count;
     }
     const Ids other = some_text(config, 2, 7);  // something else in place of what was taken back
@@ -165,14 +167,15 @@ TEST(Decoding, DoublesToo) {
   for (int i = 0; i < 30; ++i) EXPECT_GE(cached.next({}), 0);
 }
 
-// A weight is off by at most 2^-9 of itself in bf16, by max|w| / 254 in int8. Through four products and a head
-// the errors of so many inputs average out: a few of these units of the logits' own spread.
+// A weight is off by at most 2^-9 of itself in bf16, by max|w| / 254 in int8. Through four products and a
+// head the errors of so many inputs average out: a few of these units of the logits' own spread.
 TEST(Decoding, RoundedWeightsStayNear) {
   for (const ModelConfig& config : kConfigs) {
     Model model(config, 1);
     Generator exact(model.gpt);
     const Ids text = some_text(config, config.block_size - 1);
-    for (const auto& [weights, bound] : {std::pair{WeightType::bf16, 0.02}, std::pair{WeightType::int8, 0.06}}) {
+    for (const auto& [weights, bound] :
+         {std::pair{WeightType::bf16, 0.02}, std::pair{WeightType::int8, 0.06}}) {
       Generator rounded(model.gpt, 1, weights);
       exact.start(text, 0);
       rounded.start(text, 0);

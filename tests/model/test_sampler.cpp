@@ -17,7 +17,9 @@ namespace {
 
 constexpr int kDraws = 20000;
 
-SamplingOptions everything() { return {.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0}; }
+SamplingOptions everything() {
+  return {.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0};
+}
 
 // Logits of these probabilities for ids 1, 2, …; <unk> would be likelier than all.
 std::vector<float> logits_of(std::initializer_list<double> probabilities) {
@@ -35,17 +37,20 @@ std::map<std::int32_t, double> frequencies(const std::vector<float>& logits, con
 }
 
 // Five deviations of a frequency over so many draws.
-void expect_frequencies(const std::map<std::int32_t, double>& got, const std::map<std::int32_t, double>& expected) {
+void expect_frequencies(const std::map<std::int32_t, double>& got,
+                        const std::map<std::int32_t, double>& expected) {
   for (const auto& [id, p] : expected) {
     EXPECT_NEAR(got.contains(id) ? got.at(id) : 0, p, 5 * std::sqrt(p * (1 - p) / kDraws)) << id;
   }
   EXPECT_EQ(got.size(), expected.size());  // and nothing else
 }
 
-const std::vector<float> kLogits = logits_of({0.1, 0.4, 0.05, 0.3, 0.15});  // 2, 4, 5, 1, 3 by falling probability
+const std::vector<float> kLogits =
+    logits_of({0.1, 0.4, 0.05, 0.3, 0.15});  // 2, 4, 5, 1, 3 by falling probability
 
 TEST(ChooseToken, WithoutFiltersByProbabilityAndNeverUnknown) {
-  expect_frequencies(frequencies(kLogits, everything()), {{1, 0.1}, {2, 0.4}, {3, 0.05}, {4, 0.3}, {5, 0.15}});
+  expect_frequencies(frequencies(kLogits, everything()),
+                     {{1, 0.1}, {2, 0.4}, {3, 0.05}, {4, 0.3}, {5, 0.15}});
 }
 
 TEST(ChooseToken, GreedyTakesTheLikeliestAndOfEqualsTheLowest) {
@@ -104,10 +109,9 @@ TEST(ChooseToken, TheRepeatPenaltyLowersLogitsOfEitherSign) {
   const std::vector<float> logits{0, -50, 1, 1, -1, -1};
   // 2 and 4 were said: 1 -> 0.5 and -1 -> -2.
   const double z = std::exp(0.5) + std::exp(1) + std::exp(-2) + std::exp(-1);
-  expect_frequencies(frequencies(logits, options, {2, 4, 2}), {{2, std::exp(0.5) / z},
-                                                              {3, std::exp(1) / z},
-                                                              {4, std::exp(-2) / z},
-                                                              {5, std::exp(-1) / z}});
+  expect_frequencies(
+      frequencies(logits, options, {2, 4, 2}),
+      {{2, std::exp(0.5) / z}, {3, std::exp(1) / z}, {4, std::exp(-2) / z}, {5, std::exp(-1) / z}});
 }
 
 TEST(ChooseToken, ThePenaltySeesTheLast64AndNeverTheEnd) {
@@ -130,10 +134,9 @@ TEST(ChooseToken, PresenceCountsOnceAndFrequencyEachTime) {
   const std::vector<float> logits{0, -50, 1, 1, -1, -1};
   const auto expect = [&](double second, double fourth) {
     const double z = std::exp(second) + std::exp(1) + std::exp(fourth) + std::exp(-1);
-    expect_frequencies(frequencies(logits, options, {2, 4, 2}), {{2, std::exp(second) / z},
-                                                                {3, std::exp(1) / z},
-                                                                {4, std::exp(fourth) / z},
-                                                                {5, std::exp(-1) / z}});
+    expect_frequencies(
+        frequencies(logits, options, {2, 4, 2}),
+        {{2, std::exp(second) / z}, {3, std::exp(1) / z}, {4, std::exp(fourth) / z}, {5, std::exp(-1) / z}});
   };
   expect(1 - 1, -1 - 0.75);
   options.repeat_penalty = 2;  // comes first: the other way round 2 would have 0 and 4 -3.5
@@ -217,8 +220,8 @@ TEST(ChooseToken, WhatHasMinusInfinityOrNoNumberIsNeverChosen) {
   }
 }
 
-// Surprises -ln p: 2.303, 0.916, 2.996, 1.204, 1.897; their mean, the entropy: 1.392. Distances: 0.910, 0.476,
-// 1.603, 0.188, 0.505.
+// Surprises -ln p: 2.303, 0.916, 2.996, 1.204, 1.897; their mean, the entropy: 1.392. Distances: 0.910,
+// 0.476, 1.603, 0.188, 0.505.
 TEST(ChooseToken, TypicalKeepsTheFewestOfTheExpectedSurpriseThatReachIt) {
   SamplingOptions options = everything();
   options.typical_p = 0.2;  // without the likeliest
@@ -363,12 +366,15 @@ TEST(Candidates, AreThoseOfThePlainFilters) {
     const PhiloxBlock bits = random_block(7, RandomStream::init, draw++, 0, 0);
     return uniform_below(bits[0], bits[1], below);
   };
-  const auto one_of = [&](std::initializer_list<double> values) { return values.begin()[random(values.size())]; };
+  const auto one_of = [&](std::initializer_list<double> values) {
+    return values.begin()[random(values.size())];
+  };
   for (int trial = 0; trial < 400; ++trial) {
     const std::uint64_t V = 5 + random(trial % 4 == 0 ? 3000 : 60);
     const std::uint64_t steps = trial % 2 ? 40 : 1 << 20;  // few: many equals
     std::vector<float> logits(V);
-    for (float& logit : logits) logit = static_cast<float>(random(steps)) * 12 / static_cast<float>(steps) - 5;
+    for (float& logit : logits)
+      logit = static_cast<float>(random(steps)) * 12 / static_cast<float>(steps) - 5;
     for (std::uint64_t i = 0; i < V / 5; ++i) logits[2 + random(V - 2)] = -INFINITY;
     logits[1] = -1;  // something is left
     std::vector<std::int32_t> recent(random(90));
@@ -388,7 +394,8 @@ TEST(Candidates, AreThoseOfThePlainFilters) {
     ASSERT_EQ(got.size(), want.size()) << trial;
     for (std::size_t i = 0; i < got.size(); ++i) {
       ASSERT_EQ(got[i].id, want[i].id) << trial << " " << i;
-      ASSERT_NEAR(got[i].chance, want[i].chance, 1e-6) << trial << " " << i;  // of float logits, squared at most
+      ASSERT_NEAR(got[i].chance, want[i].chance, 1e-6)
+          << trial << " " << i;  // of float logits, squared at most
     }
   }
 }
@@ -431,7 +438,8 @@ TEST(ChooseToken, AChoiceIsAFunctionOfSeedSampleAndPosition) {
     return ids;
   };
   EXPECT_EQ(draw(1, 0), draw(1, 0));
-  std::set<std::vector<std::int32_t>> all{draw(1, 0), draw(2, 0), draw(1, 1), draw(1, 1 << 24), draw(1 + (1ULL << 40), 0)};
+  std::set<std::vector<std::int32_t>> all{draw(1, 0), draw(2, 0), draw(1, 1), draw(1, 1 << 24),
+                                          draw(1 + (1ULL << 40), 0)};
   EXPECT_EQ(all.size(), 5u);
   const auto ids = draw(1, 0);
   EXPECT_GT(std::set<std::int32_t>(ids.begin(), ids.end()).size(), 15u);

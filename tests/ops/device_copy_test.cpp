@@ -28,7 +28,8 @@ class CopyOf : public OnDevice {
     std::thread([&] {
       for (std::int64_t at = begin; at < kAll; at += step) {
         const auto count = static_cast<std::size_t>(std::min(step, kAll - at));
-        copy.read(at * 4, std::as_writable_bytes(std::span(got).subspan(static_cast<std::size_t>(at), count)));
+        copy.read(at * 4,
+                  std::as_writable_bytes(std::span(got).subspan(static_cast<std::size_t>(at), count)));
       }
     }).join();
     for (std::size_t i = static_cast<std::size_t>(begin); i < got.size(); ++i)

@@ -54,7 +54,8 @@ TEST_P(PackedLinearTest, HasTheBitsOfLinearForward) {
 TEST_P(PackedLinearTest, RoundedWeightsAreWithinHalfAUnit) {
   for (const Case& c : kCases) {
     const auto inp = random_reals(c.N * c.C, 1), weight = weights_of(c);
-    const auto bf16 = result(c, WeightType::bf16, true, false), int8 = result(c, WeightType::int8, true, false);
+    const auto bf16 = result(c, WeightType::bf16, true, false),
+               int8 = result(c, WeightType::int8, true, false);
     if (c.OC > 1) {  // of one number, int8 loses nothing
       EXPECT_NE(bf16, expected_);
       EXPECT_NE(int8, expected_);
@@ -69,7 +70,8 @@ TEST_P(PackedLinearTest, RoundedWeightsAreWithinHalfAUnit) {
         }
         const double sums = 1e-5 * (relative + 1);  // the sums' own rounding
         EXPECT_LE(std::abs(at(bf16, n * c.OC + o) - at(expected_, n * c.OC + o)), relative / 512 + sums);
-        EXPECT_LE(std::abs(at(int8, n * c.OC + o) - at(expected_, n * c.OC + o)), absolute * most / 254 + sums);
+        EXPECT_LE(std::abs(at(int8, n * c.OC + o) - at(expected_, n * c.OC + o)),
+                  absolute * most / 254 + sums);
       }
     }
   }

@@ -1,5 +1,5 @@
-// One seed, one result: whatever the number of threads, the place, the language and the hour, whoever looks on, and
-// however the clock jumps.
+// One seed, one result: whatever the number of threads, the place, the language and the hour, whoever looks
+// on, and however the clock jumps.
 #include <clocale>
 #include <ctime>
 #include <locale>
@@ -23,14 +23,17 @@ constexpr std::int64_t kSteps = 12, kVocab = 200;
 // Large enough that every operation has more than one thread's share of work.
 Config config_of_seed(std::int64_t seed) {
   Config config = test::small_config();
-  config.model = {.n_layer = 2, .n_head = 4, .n_embd = 32, .block_size = 16, .vocab_size = kVocab, .dropout = 0.1};
+  config.model = {
+      .n_layer = 2, .n_head = 4, .n_embd = 32, .block_size = 16, .vocab_size = kVocab, .dropout = 0.1};
   config.train.batch_size = 6;
   config.train.gradient_accumulation_steps = 2;
   config.train.seed = seed;
   return config;
 }
 
-Dataset text() { return test::made_up_dataset(2000, 300, kVocab); }
+Dataset text() {
+  return test::made_up_dataset(2000, 300, kVocab);
+}
 
 std::uint64_t hash_after_training(std::int64_t seed, int threads) {
   TrainerKit kit(config_of_seed(seed), text(), threads);
@@ -67,7 +70,8 @@ class Elsewhere {
     std::filesystem::current_path(directory);
     ::setenv("TZ", "Asia/Shanghai", 1);
     ::tzset();
-    for (const char* name : {"zh_CN.UTF-8", "tr_TR.UTF-8", "de_DE.UTF-8"}) std::setlocale(LC_ALL, name);  // if there
+    for (const char* name : {"zh_CN.UTF-8", "tr_TR.UTF-8", "de_DE.UTF-8"})
+      std::setlocale(LC_ALL, name);  // if there
     cpp_ = std::locale::global(std::locale(std::locale(), new Comma));
   }
   Elsewhere(const Elsewhere&) = delete;

@@ -1,5 +1,6 @@
 // A whole training step on a CUDA device, real or the host runtime's: gradients against the CPU's in double,
 // losses beside the CPU's, and the same bits from run to run, from a graph or not, resumed or not.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
@@ -7,6 +8,7 @@
 #include "train/fixture.h"
 #include "zhgpt/error.h"
 #include "zhgpt/plan.h"
+#include "zhgpt/sampler.h"
 #ifdef ZHGPT_SIMT
 #include "simt/settings.h"
 #endif
@@ -274,6 +276,48 @@ TEST_P(OnCuda, ATextTooLongForTheDeviceGivesTheSameBits) {
 }
 
 #ifdef ZHGPT_SIMT
+// Two texts at once, past the window, taken back in between: beside the CPU's logits in double.
+TEST_P(OnCuda, WritesFromACacheWhatTheCpuWouldWrite) {
+  const ModelConfig model = config().model;
+  const auto values = ParameterTable(model).initial_values(1);
+  const auto cpu = make_backend("cpu", 2), cuda = make_backend(config().train);
+  Gpt exact(*cpu, model, 1, Gpt::Purpose::inference, DType::f64),
+      ours(*cuda, model, 1, Gpt::Purpose::inference, is_bf16() ? DType::bf16 : DType::f32);
+  for (Gpt* gpt : {&exact, &ours}) gpt->set_parameters(values);
+  Generator want(exact, 2), got(ours, 2);
+  const auto ids = test::made_up_ids(60, model.vocab_size, 7);
+  // Logits are sums of 64 products of about 0.02; bf16 rounds what they are of to 8 bits, again and again.
+  const double bound = is_bf16() ? 0.05 : 1e-4;
+  const auto compare = [&](std::int64_t row) {
+    const auto a = want.logits(row), b = got.logits(row);
+    const auto [least, most] = std::minmax_element(a.begin(), a.end());
+    ASSERT_GT(*most - *least, 0.1);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      ASSERT_TRUE(std::abs(a[i] - b[i]) <= bound * (*most - *least)) << i << ": " << a[i] << " " << b[i];
+    }
+  };
+  for (Generator* generator : {&want, &got}) {
+    generator->start(0, {}, 0);
+    generator->start(1, std::span(ids).first(17), 1);
+  }
+  for (std::size_t i = 0; i < 50; ++i) {
+    for (std::int64_t row : {0, 1}) {
+      compare(row);
+      if (i == 30) {
+        want.undo(12, row);
+        got.undo(12, row);
+        compare(row);
+      }
+      want.append(ids[i], row);
+      got.append(ids[i], row);
+    }
+  }
+  const auto chosen = got.next_all({.seed = 3});
+  EXPECT_GT(chosen[0], 0);
+  EXPECT_GT(chosen[1], 0);
+  EXPECT_THROW(Generator(ours, 1, WeightType::int8), ConfigError);
+}
+
 TEST_P(OnCuda, CudnnIsRefusedWhereItIsNot) {
   Config wants = config();
   wants.train.attention = "cudnn";

@@ -14,7 +14,8 @@ namespace {
 
 using test::TrainerKit;
 
-// ---- learning -------------------------------------------------------------------------------------------------
+// ---- learning
+// -------------------------------------------------------------------------------------------------
 
 constexpr const char* kPoem = "床前明月光，疑是地上霜。举头望明月，低头思故乡。";  // 李白《静夜思》
 
@@ -35,7 +36,8 @@ Dataset poem_dataset() {
 TEST(Learning, OnePoemIsLearntByHeart) {
   Dataset dataset = poem_dataset();
   Config config;
-  config.model = {.n_layer = 2, .n_head = 2, .n_embd = 32, .block_size = 25, .vocab_size = dataset.vocab.size()};
+  config.model = {
+      .n_layer = 2, .n_head = 2, .n_embd = 32, .block_size = 25, .vocab_size = dataset.vocab.size()};
   ASSERT_EQ(dataset.train.count, 26);
   config.train.batch_size = 1;
   config.train.max_iters = 250;
@@ -50,11 +52,13 @@ TEST(Learning, OnePoemIsLearntByHeart) {
   UncachedGenerator generator(kit->model());
   generator.start({}, 0);
   std::vector<std::int32_t> ids;
-  for (std::int32_t id; ids.size() < 100 && (id = generator.next({.temperature = 0})) != kEndOfTextId;) ids.push_back(id);
+  for (std::int32_t id; ids.size() < 100 && (id = generator.next({.temperature = 0})) != kEndOfTextId;)
+    ids.push_back(id);
   EXPECT_EQ(kit->vocab().decode(ids), kPoem);
 }
 
-// ---- evaluation -----------------------------------------------------------------------------------------------
+// ---- evaluation
+// -----------------------------------------------------------------------------------------------
 
 class Evaluation : public ::testing::Test {
  protected:
@@ -64,7 +68,9 @@ class Evaluation : public ::testing::Test {
     for (float& value : values) value *= 20;  // opinions strong enough that every token's loss is its own
     model_.set_parameters(values);
   }
-  static ModelConfig config() { return {.n_layer = 1, .n_head = 2, .n_embd = 16, .block_size = T, .vocab_size = V}; }
+  static ModelConfig config() {
+    return {.n_layer = 1, .n_head = 2, .n_embd = 16, .block_size = T, .vocab_size = V};
+  }
 
   std::vector<float> logits_after(std::span<const std::int32_t> ids) {
     const auto t = static_cast<std::int64_t>(ids.size());
@@ -105,7 +111,8 @@ TEST_F(Evaluation, EveryTokenButTheFirstCountsOnce) {
     for (std::int64_t max_batch : {1, 3, 4}) {
       const EvaluationResult got = evaluate_tokens(model_, max_batch, test::token_array(ids), 0);
       EXPECT_EQ(got.tokens, count - 1) << count;
-      EXPECT_NEAR(got.loss, expected / static_cast<double>(count - 1), 1e-5) << count << " in batches of " << max_batch;
+      EXPECT_NEAR(got.loss, expected / static_cast<double>(count - 1), 1e-5)
+          << count << " in batches of " << max_batch;
     }
   }
 }
@@ -113,8 +120,8 @@ TEST_F(Evaluation, EveryTokenButTheFirstCountsOnce) {
 TEST_F(Evaluation, EachTokenIsToldInOrderWithItsLossAndRank) {
   const std::vector<std::int32_t> ids = test::made_up_ids(75, V, 9);
   std::int64_t next = 1, first = 0, among_five = 0;
-  const EvaluationResult got =
-      evaluate_tokens(model_, 3, test::token_array(ids), 0, [&](std::int64_t index, double loss, std::int32_t rank) {
+  const EvaluationResult got = evaluate_tokens(
+      model_, 3, test::token_array(ids), 0, [&](std::int64_t index, double loss, std::int32_t rank) {
         ASSERT_EQ(index, next++);
         const std::int64_t start = (index - 1) / T * T;
         const auto context =
@@ -163,7 +170,8 @@ TEST(TrainerMaking, ATextShorterThanOneWindowIsRefused) {
   EXPECT_TRUE(std::isfinite(shortest->state().loss));
 }
 
-// ---- divergence -----------------------------------------------------------------------------------------------
+// ---- divergence
+// -----------------------------------------------------------------------------------------------
 
 class Quiet : public RunObserver {
  public:
@@ -249,7 +257,8 @@ TEST(Divergence, AHugeLearningRateEndsTheRunWithFiniteWeights) {
 TEST(Divergence, AStateSavedAfterASkippedStepCanBeResumed) {
   TrainerKit kit(test::small_config(), test::made_up_dataset(600, 60, 24));
   test::step_until(*kit, 2);
-  kit->model().set_parameters(std::vector<float>(static_cast<std::size_t>(kit->model().table().flat_size()), 1e30f));
+  kit->model().set_parameters(
+      std::vector<float>(static_cast<std::size_t>(kit->model().table().flat_size()), 1e30f));
   test::step_until(*kit, 3);
   ASSERT_TRUE(std::isnan(kit->state().loss));
   const test::TempDirectory directory;

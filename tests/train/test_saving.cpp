@@ -156,7 +156,8 @@ TEST_F(Saving, AResumedRunKnowsTheBestAndDoesNotOverwriteIt) {
   EXPECT_EQ(checkpoints(), (Names{"step_00000010.bin", "step_00000040.bin"}));
 }
 
-// Where a run was stopped by hand is nothing to go back to from trouble: what is stays, however little is kept.
+// Where a run was stopped by hand is nothing to go back to from trouble: what is stays, however little is
+// kept.
 TEST_F(Saving, AStopByHandLeavesWhatARollBackNeeds) {
   config_.train.keep_last = 1;
   config_.train.save_policy = "last";
