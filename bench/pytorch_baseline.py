@@ -43,6 +43,7 @@ def parse_arguments():
     parser.add_argument("--seconds", type=float, default=10.0, help="of measuring, after the warm-up")
     parser.add_argument("--steps", type=int, default=0, help="instead of --seconds")
     parser.add_argument("--sample", type=int, default=0, metavar="CHARS", help="measure uncached sampling instead")
+    parser.add_argument("--cache", action="store_true", help="of that sampling: keep keys and values, texts of one block each")
     parser.add_argument("--checkpoint", metavar="FILE", help="after training, time how long saving all of its state takes")
     parser.add_argument("--json", action="store_true", help="one JSON line")
     arguments = parser.parse_args()
@@ -238,16 +239,51 @@ def measure_training(model):
     }
 
 
+class CachedForward:
+    """The forward pass of one token more, from keys and values in memory that is taken once."""
+
+    def __init__(self, model):
+        self.model, heads = model, args.heads
+        shape = (1, heads, args.block, args.embd // heads)
+        self.caches = [[torch.zeros(shape, device=args.device) for _ in "kv"] for _ in model.h]
+
+    def __call__(self, id_, t):
+        model, heads = self.model, args.heads
+        x = model.wte(id_) + model.wpe(model.positions[t : t + 1])  # (1, 1, C)
+        for block, (k_cache, v_cache) in zip(model.h, self.caches):
+            q, k, v = (part.view(1, 1, heads, -1).transpose(1, 2)
+                       for part in block.attn.c_attn(block.ln_1(x)).split(args.embd, dim=2))
+            k_cache[:, :, t : t + 1], v_cache[:, :, t : t + 1] = k, v
+            keys, values = k_cache[:, :, : t + 1], v_cache[:, :, : t + 1]
+            if HAS_SDPA:
+                y = F.scaled_dot_product_attention(q, keys, values)
+            else:
+                y = F.softmax((q @ keys.transpose(-2, -1)) * (1.0 / math.sqrt(q.size(-1))), dim=-1) @ values
+            x = x + block.attn.c_proj(y.transpose(1, 2).reshape(1, 1, args.embd))
+            x = x + block.c_proj(F.gelu(block.c_fc(block.ln_2(x)), approximate="tanh"))
+        return F.linear(model.ln_f(x)[:, -1], model.wte.weight)
+
+
 @torch.no_grad()
 def measure_sampling(model):
-    """nanoGPT's generate: the whole context again for every character; temperature 0.8, top 200, one-token prompt."""
+    """nanoGPT's generate: the whole context again for every character; temperature 0.8, top 200, one-token prompt.
+    With --cache one token at a time, the context empty again after each block."""
     model.eval()
     ids = torch.zeros(1, 1, dtype=torch.long, device=args.device)
+    cached = CachedForward(model) if args.cache else None
+    if cached:  # it computes what the model computes
+        text = torch.randint(args.vocab, (1, args.block), device=args.device)
+        for t in range(args.block):
+            logits = cached(text[:, t : t + 1], t)
+        torch.testing.assert_close(logits, model(text), rtol=1e-3, atol=1e-3)
 
     def sample():
         nonlocal ids
         with autocast():
-            logits = model(ids[:, -args.block :]).float() / 0.8
+            if cached:
+                logits = cached(ids[:, -1:], (ids.size(1) - 1) % args.block) / 0.8
+            else:
+                logits = model(ids[:, -args.block :]).float() / 0.8
         kth = torch.topk(logits, min(200, args.vocab)).values[:, [-1]]
         logits[logits < kth] = -float("inf")
         ids = torch.cat((ids, torch.multinomial(F.softmax(logits, dim=-1), 1)), dim=1)

@@ -163,8 +163,14 @@ TEST(Decoding, WithAndWithoutCacheTheTextsAreTheSame) {
 TEST(Decoding, DoublesToo) {
   Model model(kConfigs[0], 2, DType::f64);
   Generator cached(model.gpt);
+  UncachedGenerator uncached(model.gpt);
   cached.start({}, 0);
-  for (int i = 0; i < 30; ++i) EXPECT_GE(cached.next({}), 0);
+  uncached.start({}, 0);
+  for (int i = 0; i < 30; ++i) {
+    const std::int32_t id = cached.next({});
+    EXPECT_GE(id, 0);
+    EXPECT_EQ(uncached.next({}), id);
+  }
 }
 
 // A weight is off by at most 2^-9 of itself in bf16, by max|w| / 254 in int8. Through four products and a
