@@ -46,7 +46,8 @@ class Generator {
 
   // All of the row, first the <|endoftext|> it began with.
   std::span<const std::int32_t> tokens(std::int64_t row = 0) const { return at(row).tokens; }
-  // Logits (V) of what follows; valid until the next call. REQUIRES: the row was started.
+  // Logits (V) of what follows; valid until the next call. Those of all active rows are computed with it.
+  // REQUIRES: the row is active.
   std::span<const float> logits(std::int64_t row = 0);
   // Goes on with a token that the caller chose.
   void append(std::int32_t id, std::int64_t row = 0);
@@ -68,7 +69,7 @@ class Generator {
   };
   const Row& at(std::int64_t row) const { return rows_[static_cast<std::size_t>(row)]; }
   bool wants_one_token(const Row& row) const;
-  void catch_up(std::int64_t first_row, std::int64_t count);  // rows whose logits are wanted
+  void catch_up();  // every active row gets its logits
 
   const std::int64_t block_size_;
   std::unique_ptr<Decoder> decoder_;

@@ -52,8 +52,9 @@ class Chat {
   void obey(const std::string& line);
   void begin(const std::vector<std::int32_t>& ids);  // a new text, as the next sample
   void write(const WriteRequest& request);           // goes on with it, on the screen
-  std::string text() const;                          // all of it
-  std::string beginning() const;                     // what was typed of it
+  std::string likely(const WriteRequest& request, bool may_end, std::int64_t rows, std::int32_t chosen);
+  std::string text() const;       // all of it
+  std::string beginning() const;  // what was typed of it
   std::int64_t size() const { return static_cast<std::int64_t>(generator_->tokens().size()); }
   void use(std::unique_ptr<LoadedModel> loaded);
 

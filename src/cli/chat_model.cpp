@@ -26,17 +26,27 @@ std::int64_t rows_wanted(const std::string& argument, const char* command) {
 
 }  // namespace
 
+// What may follow the text, if it is written as `request` says.
+std::string Chat::likely(const WriteRequest& request, bool may_end, std::int64_t rows, std::int32_t chosen) {
+  const std::span<const float> logits = generator_->logits();
+  const Verse verse = verse_after(loaded_->vocab, request, generator_->tokens());
+  const std::vector<float> allowed = allowed_logits(loaded_->vocab, logits, verse, may_end);
+  return likely_characters(loaded_->vocab, logits, candidates(allowed, generator_->tokens(), request.options),
+                           rows, chosen);
+}
+
 void Chat::top(const std::string& count) {
-  const std::int64_t rows = rows_wanted(count, "/top");
-  write_out(likely_characters(loaded_->vocab, generator_->logits(), rows));
+  write_out(likely(request_, true, rows_wanted(count, "/top"), kNoToken));
 }
 
 void Chat::why(const std::string& count) {
   const std::int64_t rows = rows_wanted(count, "/why");
-  if (size() < 2) throw ConfigError(tr(Msg::chat_nothing_written));
+  if (pieces_.empty() || size() == pieces_.back().begin) throw ConfigError(tr(Msg::chat_nothing_written));
+  const Piece& piece = pieces_.back();
   const std::int32_t last = generator_->tokens().back();
   generator_->undo(1);
-  const std::string shown = likely_characters(loaded_->vocab, generator_->logits(), rows, last);
+  const bool may_end = piece.request.may_end_at_once || size() > piece.begin;
+  const std::string shown = likely(piece.request, may_end, rows, last);
   generator_->append(last);
   write_out(shown);
 }

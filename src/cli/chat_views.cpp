@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include "cli/console.h"
@@ -26,7 +27,8 @@ std::string to_width(const std::string& text, int columns) {
 
 }  // namespace
 
-std::string likely_characters(const Vocabulary& vocab, std::span<const float> logits, std::int64_t count,
+std::string likely_characters(const Vocabulary& vocab, std::span<const float> logits,
+                              const std::vector<Candidate>& candidates, std::int64_t count,
                               std::int32_t chosen) {
   const std::vector<double> log_p = log_probabilities(logits);
   std::vector<std::int32_t> ids(log_p.size());
@@ -35,15 +37,20 @@ std::string likely_characters(const Vocabulary& vocab, std::span<const float> lo
     return log_p[static_cast<std::size_t>(a)] > log_p[static_cast<std::size_t>(b)];
   });
   std::erase(ids, kUnknownId);  // is never written
-  std::vector<std::vector<std::string>> rows;
+  std::map<std::int32_t, double> chances;
+  for (const Candidate& candidate : candidates) chances[candidate.id] = candidate.chance;
+  std::vector<std::vector<std::string>> rows = {
+      {"", "", "", tr(Msg::chat_probability), tr(Msg::chat_chance)}};
   for (std::size_t rank = 0; rank < ids.size(); ++rank) {
     const std::int32_t id = ids[rank];
     if (static_cast<std::int64_t>(rank) >= count && id != chosen) continue;
     const double p = std::exp(log_p[static_cast<std::size_t>(id)]);
+    const auto chance = chances.find(id);
     rows.push_back({id == chosen ? "→" : "", to_text(rank + 1), visible(vocab, id), fixed(100 * p, 2) + "%",
+                    chance == chances.end() ? "–" : fixed(100 * chance->second, 2) + "%",
                     progress_bar(p, 20)});
   }
-  return table(rows, "lrlrl");
+  return table(rows, "lrlrrl");
 }
 
 std::string surprises(const Vocabulary& vocab, std::span<const std::int32_t> ids,

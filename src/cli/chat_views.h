@@ -7,14 +7,17 @@
 #include <string_view>
 #include <vector>
 
+#include "zhgpt/sampling.h"
 #include "zhgpt/tokenizer.h"
 
 namespace zhgpt::cli {
 
-// The `count` most likely of `logits` (V) by the model's own probabilities, a line each, with `chosen`, if it
-// is an id, marked; it has a line of its own where it is not among them.
-std::string likely_characters(const Vocabulary& vocab, std::span<const float> logits, std::int64_t count,
-                              std::int32_t chosen = -1);
+// The `count` most likely of `logits` (V), a line each: the model's own probability, and the chance of being
+// drawn that it has among `candidates`, none where it is not there. `chosen`, if it is an id, is marked; it
+// has a line of its own where it is not among them.
+std::string likely_characters(const Vocabulary& vocab, std::span<const float> logits,
+                              const std::vector<Candidate>& candidates, std::int64_t count,
+                              std::int32_t chosen = kNoToken);
 
 // A text with the surprise of each character, in bits. coloured: by its background, from green to red; else
 // the number behind each character.

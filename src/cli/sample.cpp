@@ -94,7 +94,7 @@ int sample(SampleArguments a) {
   }
   TextWriter writer(*loaded, a.request, a.num_samples, a.json);
   if (file.is_open()) {
-    writer.write_lines(file);
+    writer.write_file(file, a.prompt_file);
   } else if (may_read && stdin_has_lines()) {
     writer.write_lines(std::cin);
   } else {

@@ -2,10 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <iosfwd>
+#include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "cli/loaded_model.h"
+#include "cli/prompt.h"
 #include "cli/writer.h"
 
 namespace zhgpt::cli {
@@ -14,21 +19,36 @@ class TextWriter {
  public:
   // num_samples: texts a prompt. json: an object a text, a line each, instead of the text.
   TextWriter(LoadedModel& loaded, WriteRequest request, std::int64_t num_samples, bool json);
+  ~TextWriter();
 
-  // A text is a function of model, request, prompt and its number among the prompt's samples, wherever the
-  // prompt stands. Throws DataError when it is not UTF-8, IoError when standard output was closed.
+  // Many texts are written at once and come out in order, the first of them as it is written. A text is a
+  // function of model, request, prompt and its number among the prompt's samples, wherever the prompt
+  // stands. All throw DataError when a prompt is not UTF-8, IoError when standard output was closed.
   void write(const std::string& typed);
-  // Every line that is not empty, as soon as it is there.
+  // Each line that is not empty, as soon as it is there.
   void write_lines(std::istream& in);
+  // The same of a file, which is read whole before anything is written. `name` is for errors; DataError when
+  // there is no such line.
+  void write_file(std::istream& in, const std::string& name);
 
  private:
-  void write_json(const std::string& prompt, const Written& written);
+  struct Text;
+  Prompt read(const std::string& typed) const;
+  void write_all(const std::vector<Prompt>& prompts);
+  void begin_text(std::int64_t row, const std::string& prompt, std::span<const std::int32_t> ids,
+                  std::uint64_t sample);
+  void end_text(std::int64_t row);
+  bool show_ended();
+  void show_beginning(const Text& text);
+  void write_json(const Text& text);
 
   LoadedModel& loaded_;
-  Generator generator_;
+  std::unique_ptr<Generator> generator_;
   WriteRequest request_;
   std::int64_t num_samples_;
   bool json_, first_ = true;
+  std::deque<std::unique_ptr<Text>> texts_;  // from the one that is shown to the last that was begun
+  std::vector<Text*> rows_;                  // what each row of the generator writes
 };
 
 }  // namespace zhgpt::cli

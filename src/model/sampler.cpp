@@ -67,8 +67,8 @@ bool Generator::wants_one_token(const Row& r) const {
   return r.begin == window_begin(n, block_size_) && r.cached > 0 && r.begin + r.cached == n - 1;
 }
 
-// Rows that follow each other and lack one token go together; each other one for itself.
-void Generator::catch_up(std::int64_t first_row, std::int64_t count) {
+// Of every active row. Rows that follow each other and lack one token go together; each other one for itself.
+void Generator::catch_up() {
   ids_.clear();
   lengths_.clear();
   const auto decode_before = [&](std::int64_t row) {
@@ -76,7 +76,7 @@ void Generator::catch_up(std::int64_t first_row, std::int64_t count) {
     ids_.clear();
     lengths_.clear();
   };
-  for (std::int64_t row = first_row; row < first_row + count; ++row) {
+  for (std::int64_t row = 0; row < rows(); ++row) {
     Row& r = rows_[static_cast<std::size_t>(row)];
     if (!r.is_active || r.has_logits) {
       decode_before(row);
@@ -95,17 +95,17 @@ void Generator::catch_up(std::int64_t first_row, std::int64_t count) {
       decoder_->prefill(row, std::span(r.tokens).last(static_cast<std::size_t>(r.cached)));
     }
   }
-  decode_before(first_row + count);
+  decode_before(rows());
 }
 
 std::span<const float> Generator::logits(std::int64_t row) {
-  catch_up(row, 1);
+  catch_up();  // the others' will be asked for too, and together they cost less
   read_logits(decoder_->backend(), decoder_->logits(row), logits_);
   return logits_;
 }
 
 std::span<const std::int32_t> Generator::next_all(const SamplingOptions& options) {
-  catch_up(0, rows());
+  catch_up();
   for (std::int64_t row = 0; row < rows(); ++row) {
     Row& r = rows_[static_cast<std::size_t>(row)];
     std::int32_t& id = next_[static_cast<std::size_t>(row)] = -1;

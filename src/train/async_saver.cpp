@@ -45,7 +45,7 @@ void AsyncSaver::begin(Request request) {
   try {
     written_ = std::async(std::launch::async, [this] { write(); });
   } catch (const std::system_error& error) {  // no thread
-    outcome_.error = error.what();
+    outcome_.error = tr(Msg::save_refused, outcome_.path, error.code().message());
   }
 }
 
@@ -62,7 +62,7 @@ std::optional<AsyncSaver::Outcome> AsyncSaver::finished(bool wait) {
   } catch (const IoError& error) {
     outcome_.error = error.what();
   } catch (const std::system_error& error) {  // of the file system
-    outcome_.error = error.what();
+    outcome_.error = tr(Msg::save_refused, outcome_.path, error.code().message());
   }
   snapshot_ = {};
   return outcome_;

@@ -26,11 +26,11 @@ bool Terminal::is_there() {
 }
 
 Terminal::Terminal(const std::vector<std::string>& arguments,
-                   const std::map<std::string, std::string>& environment) {
+                   const std::map<std::string, std::string>& environment, const std::string& program) {
   std::string command =
       "env -u ZHGPT_HISTORY LC_ALL=C.UTF-8 TERM=screen CUDA_VISIBLE_DEVICES= HOME=" + quoted(temp_.file(""));
   for (const auto& [name, value] : environment) command += " " + name + "=" + quoted(value);
-  command += " " + quoted(ZHGPT_PROGRAM);
+  command += " " + quoted(program);
   for (const std::string& argument : arguments) command += " " + quoted(argument);
   command += "; echo " + quoted(kEnded) + " $?; exec cat";  // the window stays, to be looked at
   tmux({"-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "50", command});

@@ -16,7 +16,8 @@ class Terminal {
 
   // Starts the program in a window of 80 columns and 50 rows. Its own server: other sessions are not touched.
   explicit Terminal(const std::vector<std::string>& arguments,
-                    const std::map<std::string, std::string>& environment = {});
+                    const std::map<std::string, std::string>& environment = {},
+                    const std::string& program = ZHGPT_PROGRAM);
   ~Terminal();
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;

@@ -1,4 +1,5 @@
 // Parts of the loop that need no terminal, and sampling for scripts.
+#include <cmath>
 #include <set>
 #include <sstream>
 
@@ -135,6 +136,16 @@ TEST(Variants, AreThoseThatAreKnown) {
   EXPECT_EQ(of(U'㏒', U"lo"), U"") << "all of it or nothing";
   EXPECT_EQ(of(U'🐉', U"龙"), U"");
   EXPECT_EQ(of(U'國', U"天"), U"");
+  EXPECT_EQ(of(U'発', U"發"), U"發") << "as Japan writes it";
+  EXPECT_EQ(of(U'髮', U"发"), U"发");
+}
+
+TEST(Variants, SimplifiedComesBeforeTraditionalAndBothBeforeOtherPlaces) {
+  const auto all_but = [](char32_t unknown) { return [unknown](char32_t c) { return c != unknown; }; };
+  EXPECT_EQ(known_variant(U'國', all_but(U'國')), U"国") << "simplified before what Japan writes";
+  EXPECT_EQ(known_variant(U'ｶ', all_but(U'ｶ')), U"カ") << "the compatible form, before any table";
+  const auto traditional = [](char32_t c) { return c == U'發' || c == U'髮' || c == U'裡'; };
+  EXPECT_EQ(known_variant(U'发', traditional), U"發") << "s2t: the form that is written more";
 }
 
 TEST(ChatViews, TextsAreWrappedByWhatATerminalShows) {
@@ -148,6 +159,33 @@ TEST(ChatViews, TextsAreWrappedByWhatATerminalShows) {
             "玄黄  │ cd\n"
             "宇    │ \n")
       << both;
+}
+
+TEST(ChatViews, CandidatesHaveTheModelsProbabilityAndTheChanceTheyWereLeft) {
+  const Vocabulary vocab = Vocabulary::build({{U'天', 3}, {U'地', 2}, {U'人', 1}}, 1);
+  const std::int32_t sky = vocab.encode("天")[0], earth = vocab.encode("地")[0], man = vocab.encode("人")[0];
+  std::vector<float> logits(static_cast<std::size_t>(vocab.size()), -100);
+  logits[static_cast<std::size_t>(sky)] = std::log(5.0F);
+  logits[static_cast<std::size_t>(earth)] = std::log(3.0F);
+  logits[static_cast<std::size_t>(man)] = std::log(2.0F);
+  const std::string shown = likely_characters(vocab, logits, {{earth, 0.3, 0.6}, {man, 0.2, 0.4}}, 2, man);
+  std::vector<std::string> lines;
+  std::istringstream in(shown);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  ASSERT_EQ(lines.size(), 4u) << shown;
+  EXPECT_TRUE(holds(lines[0], "by the model") && holds(lines[0], "by the settings")) << shown;
+  EXPECT_TRUE(holds(lines[1], "天") && holds(lines[1], "50.00%") && holds(lines[1], "–")) << shown;
+  EXPECT_TRUE(holds(lines[2], "地") && holds(lines[2], "30.00%") && holds(lines[2], "60.00%")) << shown;
+  EXPECT_TRUE(lines[3].starts_with("→") && holds(lines[3], "20.00%") && holds(lines[3], "40.00%")) << shown;
+}
+
+TEST(ChatViews, SurprisesAreColouredFromGreenToRedOrHaveNumbers) {
+  const Vocabulary vocab = Vocabulary::build({{U'天', 2}, {U'地', 1}}, 1);
+  const std::vector<std::int32_t> ids = vocab.encode("天地");
+  const std::vector<double> bits = {0.5, 99};
+  EXPECT_EQ(surprises(vocab, ids, bits, false), "天0.5 地99.0 ");
+  EXPECT_EQ(surprises(vocab, ids, bits, true),
+            "\033[38;5;231;48;5;22m天\033[0m\033[38;5;231;48;5;88m地\033[0m");
 }
 
 class SampleScript : public Journey {
@@ -194,6 +232,60 @@ TEST_F(SampleScript, LinesOfAPipeAndOfAFileAreAPromptEach) {
       << "stdin is left alone";
   EXPECT_EQ(sample({"--prompt-file", file("none.txt")}).exit_code, 5);
   EXPECT_EQ(sample({"-p", "天", "--prompt-file", file("prompts.txt")}).exit_code, 2);
+}
+
+TEST_F(SampleScript, ManyTextsAtOnceAreThoseThatEachIsAloneAndInOrder) {
+  train();
+  std::vector<std::string> prompts, alone_json;
+  std::string all, alone, json;
+  std::u32string characters;
+  decode_utf8(read_file(corpus()), true, characters);
+  for (std::size_t i = 0; i < 23; ++i) {  // more than are written at once
+    std::string prompt;
+    for (std::size_t k = 0; k < 1 + i % 5; ++k) {
+      if (characters[7 * i + k] > U'\x3000') append_utf8(prompt, characters[7 * i + k]);
+    }
+    prompts.push_back(prompt.empty() ? "天" : prompt);
+    all += prompts.back() + "\n";
+  }
+  write_file(file("prompts.txt"), all);
+  // Texts of many lengths: a stop text that comes early in some and never in others.
+  const std::vector<std::string> how = {"-n", "40", "--stop", "，", "--num-samples=2"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(), how.begin(), how.end());
+    return more;
+  };
+  for (const std::string& prompt : prompts) {
+    alone += (alone.empty() ? "" : "\n") + sample(with({"-p", prompt})).out;
+  }
+  const ProcessResult together = sample(with({"--prompt-file", file("prompts.txt")}));
+  EXPECT_EQ(together.exit_code, 0) << together.err;
+  EXPECT_EQ(together.out, alone);
+
+  std::string of_json;
+  std::istringstream lines(sample(with({"--prompt-file", file("prompts.txt"), "--json"})).out);
+  std::size_t number = 0;
+  for (std::string line; std::getline(lines, line); ++number) {
+    const Json text = Json::parse(line);
+    EXPECT_EQ(text["prompt"], prompts.at(number / 2));
+    EXPECT_EQ(text["sample"], number % 2);
+    of_json +=
+        (number ? "\n" : "") + text["prompt"].get<std::string>() + text["text"].get<std::string>() + "\n";
+  }
+  EXPECT_EQ(of_json, alone);
+}
+
+TEST_F(SampleScript, AFileOfPromptsIsReadWholeBeforeAnythingIsWritten) {
+  train();
+  write_file(file("bad.txt"), "天\n地\xff\n");
+  const ProcessResult bad = sample({"--prompt-file", file("bad.txt")});
+  EXPECT_EQ(bad.exit_code, 3) << bad.err;
+  EXPECT_TRUE(holds(bad.err, "bad.txt:2: ")) << bad.err;
+  EXPECT_EQ(bad.out, "");
+  write_file(file("empty.txt"), "\n\r\n");
+  const ProcessResult empty = sample({"--prompt-file", file("empty.txt")});
+  EXPECT_EQ(empty.exit_code, 3) << empty.err;
+  EXPECT_TRUE(holds(empty.err, "empty.txt")) << empty.err;
 }
 
 TEST_F(SampleScript, RoundedWeightsWriteToo) {

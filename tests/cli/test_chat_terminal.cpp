@@ -197,7 +197,8 @@ TEST_F(ChatInTerminal, TheModelIsLookedInto) {
   terminal.enter("天");
   ASSERT_TRUE(terminal.wait_for_prompt());
   terminal.enter("/top 3");
-  ASSERT_TRUE(terminal.wait([](const std::string& s) { return count(s, "%") == 3; }));
+  ASSERT_TRUE(terminal.wait([](const std::string& s) { return count(s, "%") >= 3; }));
+  EXPECT_TRUE(holds(terminal.screen(), "by the settings"));
   terminal.enter("/为何 2");
   ASSERT_TRUE(terminal.wait_for("→"));
   terminal.enter("/score 天地");
@@ -206,6 +207,66 @@ TEST_F(ChatInTerminal, TheModelIsLookedInto) {
   ASSERT_TRUE(terminal.wait_for("─┼─"));
   terminal.enter("/load " + run("step_00000010.bin"));
   ASSERT_TRUE(terminal.wait_for("step 10"));
+}
+
+TEST_F(ChatInTerminal, ASeedBringsATextBackAndClearForgetsIt) {
+  const Terminal terminal(sample("8"));
+  ASSERT_TRUE(terminal.wait_for_prompt());
+  const auto write = [&](const char* name) {
+    terminal.enter("/seed 5");
+    EXPECT_TRUE(terminal.wait_for("seed = 5"));
+    terminal.enter("天地");
+    EXPECT_TRUE(terminal.wait_for_prompt());
+    terminal.enter("/save " + file(name));
+    EXPECT_TRUE(terminal.wait_for(std::string(name) + "."));
+    return read_file(file(name));
+  };
+  const std::string first = write("first.txt");
+  terminal.enter("/清空");
+  ASSERT_TRUE(terminal.wait_for("The text is forgotten."));
+  terminal.enter("/save " + file("cleared.txt"));
+  ASSERT_TRUE(terminal.wait_for("cleared.txt."));
+  EXPECT_EQ(read_file(file("cleared.txt")), "\n");
+  EXPECT_EQ(write("second.txt"), first);
+  EXPECT_GT(first.size(), std::string("天地\n").size());
+}
+
+TEST_F(ChatInTerminal, TheRunsOtherCheckpointsAreLoadedByTheirNames) {
+  const Terminal terminal(sample("2"));
+  ASSERT_TRUE(terminal.wait_for_prompt());
+  terminal.enter("/load " + run("step_00000010.bin"));
+  ASSERT_TRUE(terminal.wait_for("step 10"));
+  terminal.enter("/加载 latest");
+  ASSERT_TRUE(terminal.wait_for("step 30"));
+  terminal.enter("/load best");
+  ASSERT_TRUE(terminal.wait([](const std::string& s) { return count(s, ", step ") >= 3; }));
+  terminal.enter("/load epoch:99");
+  ASSERT_TRUE(terminal.wait_for("99"));
+  terminal.enter("/bye");
+  EXPECT_TRUE(terminal.wait_for_end());
+}
+
+TEST_F(ChatInTerminal, APackedProgramHasTheLoopAndKnowsNoRun) {
+  ASSERT_EQ(call({"pack", run(), "-o", file("poem")}).exit_code, 0);
+  const Terminal terminal({"-n", "4", "--device=cpu"}, {}, file("poem"));
+  ASSERT_TRUE(terminal.wait_for_prompt());
+  terminal.enter("天地");
+  ASSERT_TRUE(terminal.wait_for("\n天地"));
+  ASSERT_TRUE(terminal.wait_for_prompt());
+  terminal.enter("/load best");
+  ASSERT_TRUE(terminal.wait_for("Give a file"));
+  terminal.enter("/load " + run("step_00000010.bin"));
+  ASSERT_TRUE(terminal.wait_for("step 10"));
+  terminal.enter("/bye");
+  EXPECT_TRUE(terminal.wait_for_end());
+}
+
+TEST_F(ChatInTerminal, SurprisesAreColouredOnATerminal) {
+  const Terminal terminal(sample("2"));
+  ASSERT_TRUE(terminal.wait_for_prompt());
+  terminal.enter("/score 天地");
+  ASSERT_TRUE(terminal.wait_for("2 characters"));
+  EXPECT_TRUE(holds(terminal.screen(), "\n天地\n")) << "no numbers between them";
 }
 
 }  // namespace

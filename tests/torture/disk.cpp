@@ -101,13 +101,13 @@ DiskState state_of(const Trace& trace, std::size_t count, const std::vector<bool
 
 }  // namespace
 
-bool Recorder::name_in_directory(const std::string& path, std::string& name) const {
+bool DiskRecorder::name_in_directory(const std::string& path, std::string& name) const {
   if (!path.starts_with(directory_ + "/")) return false;
   name = path.substr(directory_.size() + 1);
   return true;
 }
 
-void Recorder::after(const SystemCall& call, std::int64_t result) {
+void DiskRecorder::after(const SystemCall& call, std::int64_t result) {
   if (result < 0) return;
   std::string name, to;
   if (call.name == "fsync" && call.is_directory && call.path == directory_)

@@ -31,9 +31,9 @@ struct Operation {
 using Trace = std::vector<Operation>;
 
 // While it lives, what this process does to files of `directory`, which is empty at first, is recorded.
-class Recorder : private CallWatcher {
+class DiskRecorder : private CallWatcher {
  public:
-  explicit Recorder(std::string directory) : directory_(std::move(directory)), scope_(*this) {}
+  explicit DiskRecorder(std::string directory) : directory_(std::move(directory)), scope_(*this) {}
   void acknowledge(std::int64_t step) {
     trace_.push_back({.kind = Operation::Kind::acknowledge, .number = step});
   }

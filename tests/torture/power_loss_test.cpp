@@ -103,7 +103,7 @@ class PowerLoss : public FormatTest {
   template <class Work>
   Trace record(std::int64_t kept, Work work) {
     TempDirectory dir(memory_directory());
-    Recorder recorder(dir.path());
+    DiskRecorder recorder(dir.path());
     const Saver saver{dir.path(), GetParam(), kept, [&](std::int64_t step) { recorder.acknowledge(step); }};
     work(saver);
     return recorder.trace();

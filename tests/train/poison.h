@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct Poison {
   std::function<void(const StepState&, Tensor)> grads = {};   // whole, before their norm is taken
   std::function<void(const StepState&, Tensor)> params = {};  // after their update
   std::function<std::int64_t(std::int64_t)> batch = {};       // that is taken instead of this one
+  std::function<void()> saved_copy = {};  // each time a piece of it is read, on the thread that saves
 };
 
 // Says that nothing has arrived until it is waited for, as a device does that is many steps behind the host.
@@ -30,6 +32,22 @@ class LateReadback final : public Readback {
 
  private:
   std::unique_ptr<Readback> readback_;
+};
+
+// Asks before each piece that is read.
+class GuardedCopy final : public DeviceCopy {
+ public:
+  GuardedCopy(std::unique_ptr<DeviceCopy> copy, const Poison& poison)
+      : copy_(std::move(copy)), poison_(poison) {}
+  void take() override { copy_->take(); }
+  void read(std::int64_t offset, std::span<std::byte> to) override {
+    if (poison_.saved_copy) poison_.saved_copy();
+    copy_->read(offset, to);
+  }
+
+ private:
+  std::unique_ptr<DeviceCopy> copy_;
+  const Poison& poison_;
 };
 
 // How the device behaves otherwise.
@@ -49,6 +67,11 @@ class Poisoner final : public ForwardingBackend {
     auto readback = ForwardingBackend::make_readback(bytes, what);
     if (!manner_.steps_are_seen_late) return readback;
     return std::make_unique<LateReadback>(std::move(readback));
+  }
+  std::unique_ptr<DeviceCopy> make_device_copy(std::vector<Tensor> of, std::int64_t piece_bytes,
+                                               const char* what) override {
+    auto copy = ForwardingBackend::make_device_copy(std::move(of), piece_bytes, what);
+    return std::make_unique<GuardedCopy>(std::move(copy), poison_);
   }
   // From now on; until then a trainer may be made.
   void arm(Poison poison) {

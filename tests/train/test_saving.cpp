@@ -1,4 +1,7 @@
 // When a run saves, what it keeps, what stands beside a checkpoint, and what a save that fails leaves behind.
+#include <pthread.h>
+
+#include <atomic>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <stdexcept>
@@ -6,6 +9,7 @@
 
 #include "base/fingerprint.h"
 #include "train/async_saver.h"
+#include "train/poison.h"
 #include "train/ranking.h"
 #include "train/run_directory.h"
 #include "train/run_fixture.h"
@@ -230,6 +234,39 @@ TEST_F(Saving, BestByAccuracy) {
 
 // ---- beside the training
 // -------------------------------------------------------------------------------------
+
+// A device that fails is no disk that is full: going on would be training on what nobody knows.
+TEST_F(Saving, AStateThatTheDeviceDoesNotGiveEndsTheRunAndTheOlderCheckpointStays) {
+  std::atomic<bool> is_broken = false;
+  test::PoisonedKit kit(config_, text(), {.saved_copy = [&] {
+                          if (is_broken) throw DeviceError("the device is gone");
+                        }});
+  kit->set_run_id(run_id(1));
+  recorder_.at_saved = [&](const std::string&) { is_broken = true; };
+  std::atomic<int> signal{0};
+  EXPECT_THROW(TrainingRun(*kit.trainer, directory_.path(), recorder_).run(signal), DeviceError);
+  EXPECT_EQ(recorder_.saved, std::vector<std::string>{file("step_00000010.bin")});
+  EXPECT_EQ(checkpoints(), Names{"step_00000010.bin"});
+  EXPECT_EQ(named_by("latest"), 10);
+  for (const std::string& name : names()) EXPECT_EQ(name.find(".tmp"), std::string::npos) << name;
+}
+
+TEST_F(Saving, WithoutAThreadForItASaveFailsAndTheRunGoesOn) {
+  make();
+  pthread_attr_t usual, impossible;
+  ASSERT_EQ(pthread_getattr_default_np(&usual), 0);
+  ASSERT_EQ(pthread_getattr_default_np(&impossible), 0);
+  pthread_attr_setstacksize(&impossible, std::size_t{1} << 50);  // more than there are addresses
+  recorder_.at_step = [&](std::int64_t step) {
+    if (step == 15) pthread_setattr_default_np(&impossible);
+    if (step == 25) pthread_setattr_default_np(&usual);
+  };
+  EXPECT_EQ(run(), Outcome::finished);
+  ASSERT_EQ(recorder_.notes.size(), 1u);
+  EXPECT_NE(recorder_.notes[0].find("step_00000020.bin"), std::string::npos) << recorder_.notes[0];
+  EXPECT_EQ(recorder_.saved, (std::vector<std::string>{file("step_00000010.bin"), file("step_00000030.bin"),
+                                                       file("step_00000040.bin")}));
+}
 
 // S5-43: while steps go on, the bits of the state that the save began with are written
 TEST_F(Saving, BesideTheTrainingWritesTheBitsOfASaveOnTheSpot) {
