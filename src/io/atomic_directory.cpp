@@ -24,11 +24,11 @@ std::string without_slashes(std::string path) {
 void remove_leftovers(const std::string& path) {
   namespace fs = std::filesystem;
   const std::string prefix = "." + fs::path(path).filename().string() + ".tmp-";
-  std::error_code error, ignored;
-  for (const auto& entry : fs::directory_iterator(directory_of(path), error)) {
-    const std::string name = entry.path().filename().string();
+  if (!fs::is_directory(directory_of(path))) return;
+  std::error_code ignored;
+  for (const std::string& name : names_in(directory_of(path))) {
     const auto owner = static_cast<pid_t>(name.starts_with(prefix) ? owner_of_temporary(name) : 0);
-    if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH) fs::remove_all(entry.path(), ignored);
+    if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH) fs::remove_all(directory_of(path) + "/" + name, ignored);
   }
 }
 

@@ -1,12 +1,10 @@
 // open_newest_checkpoint: which file of a directory to resume from. Judged by contents only: names and times
 // lie.
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <iterator>
-#include <memory>
 #include <string_view>
 
 #include "io/binary_file.h"
@@ -28,19 +26,15 @@ namespace {
 
 // The checkpoints of a directory by what their headers say, the newest first.
 std::vector<std::string> list_checkpoints(const std::string& directory) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(directory.c_str()), ::closedir);
-  if (!entries) throw_io_error(directory, "opendir", errno);
   // A file whose header is damaged could be the newest, so it comes first: it is cheap to refuse and must be
   // told.
   std::vector<std::pair<std::int64_t, std::string>> candidates;
-  while (const dirent* entry = ::readdir(entries.get())) {
+  for (const std::string& name : names_in(directory)) {
+    std::string path = directory + "/" + name;
     struct stat info {};
     const bool is_candidate =
-        std::string_view(entry->d_name).ends_with(".bin") &&
-        ::fstatat(::dirfd(entries.get()), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISREG(info.st_mode);
+        name.ends_with(".bin") && ::lstat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
     if (!is_candidate) continue;
-    std::string path = directory + "/" + entry->d_name;
     const auto header = peek_checkpoint(path);
     candidates.emplace_back(header ? header->step : INT64_MAX, std::move(path));
   }

@@ -1,12 +1,10 @@
 // DirectoryLock: flock on DIR/run.lock. The lock belongs to the open file, so the kernel releases it when the
 // process ends, also by kill -9; only then the file stays, and stands in nobody's way.
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -19,11 +17,9 @@ namespace zhgpt {
 namespace {
 
 void remove_temporaries(const std::string& directory) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(directory.c_str()), ::closedir);
-  if (!entries) throw_io_error(directory, "opendir", errno);
-  while (const dirent* entry = ::readdir(entries.get())) {
+  for (const std::string& name : names_in(directory)) {
     // One that can not be removed does no harm: names are never used twice.
-    if (owner_of_temporary(entry->d_name) > 0) ::unlinkat(::dirfd(entries.get()), entry->d_name, 0);
+    if (owner_of_temporary(name) > 0) ::unlink((directory + "/" + name).c_str());
   }
 }
 

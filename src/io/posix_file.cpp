@@ -1,11 +1,13 @@
 #include "io/posix_file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <charconv>
+#include <memory>
 #include <random>
 #include <system_error>
 
@@ -89,6 +91,17 @@ std::size_t read_at(int fd, const std::string& path, std::int64_t offset, std::s
     done += static_cast<std::size_t>(got);
   }
   return done;
+}
+
+std::vector<std::string> names_in(const std::string& directory) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(directory.c_str()), ::closedir);
+  if (!entries) throw_io_error(directory, "opendir", errno);
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(entries.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  return names;
 }
 
 int sync_directory(const std::string& directory) {

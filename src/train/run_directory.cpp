@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "io/posix_file.h"
 #include "train/summary.h"
 #include "train/versions.h"
 #include "zhgpt/atomic_file.h"
@@ -46,10 +47,9 @@ std::int64_t number_after(std::string_view line, std::string_view head) {
 std::vector<std::pair<std::int64_t, std::string>> checkpoints_of(const std::string& directory,
                                                                  const RunId& run) {
   std::vector<std::pair<std::int64_t, std::string>> found;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
-    const std::string name = entry.path().filename().string();
+  for (const std::string& name : names_in(directory)) {
     if (!is_checkpoint_name(name)) continue;
-    const auto header = peek_checkpoint(entry.path().string());
+    const auto header = peek_checkpoint(directory + "/" + name);
     if (header && header->run_id == run) found.emplace_back(header->step, name);
   }
   std::sort(found.rbegin(), found.rend());
@@ -223,11 +223,7 @@ void remove_old_checkpoints(const std::string& directory, const RunId& run, cons
 }
 
 bool has_checkpoints(const std::string& directory) {
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
-    if (is_checkpoint_name(entry.path().filename().string())) return true;
-  }
-  return false;
+  return fs::is_directory(directory) && std::ranges::any_of(names_in(directory), is_checkpoint_name);
 }
 
 Checkpoint open_run_checkpoint(const std::string& directory_or_file, const std::string& which,
