@@ -1,13 +1,15 @@
 // Dataset: a corpus made ready for training: a vocabulary and two token streams, training and validation.
 //
-// Preparing streams the text once into a scratch file, whatever its size, then counts, splits and writes the
-// token cache (corpus.tokens) beside the run. Documents go to validation by a hash of their text, so that the
-// split does not depend on file order and equal documents stay together; with fewer than 20 documents the
-// tail of the text is taken instead. `<|endoftext|>` follows each document.
+// Preparing streams the text once into a scratch file, then counts, splits and writes the token cache
+// (corpus.tokens) beside the run; memory is the same for a text of any size. Documents go to validation by a
+// hash of their text, so that the split does not depend on file order and equal documents stay together; with
+// fewer than 20 documents the tail of the text is taken instead. `<|endoftext|>` follows each document.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,16 +19,23 @@
 
 namespace zhgpt {
 
-// Token ids in memory: u16 when the vocabulary allows, else i32.
+// Token ids that nobody changes: u16 when the vocabulary allows, else i32. Those of a prepared corpus lie in
+// a file that only this process can reach, and take memory only as they are read and while there is some.
 DType token_dtype(std::int64_t vocab_size);
 struct TokenArray {
   DType dtype = DType::u16;
   std::int64_t count = 0;
-  std::vector<std::byte> bytes;
+  std::shared_ptr<const std::byte> ids;
 
-  Tensor tensor() { return Tensor(bytes.data(), dtype, {count}); }
+  std::span<const std::byte> bytes() const {
+    return {ids.get(), static_cast<std::size_t>(count * dtype_bytes(dtype))};
+  }
+  // To be read only.
+  Tensor tensor() const { return Tensor(const_cast<std::byte*>(ids.get()), dtype, {count}); }
   std::int32_t operator[](std::int64_t i) const;
 };
+// A copy of these ids, in memory.
+TokenArray token_array(DType dtype, std::span<const std::byte> ids);
 
 // What preparing saw, for the user to read.
 struct CorpusReport {

@@ -44,9 +44,7 @@ Dataset made_up_text(std::int64_t vocab_size) {
     id = 2 + (r[0] % 4 == 0 ? static_cast<std::int64_t>(r[1]) : id * 5 + 3) % (vocab_size - 2);
     ids.push_back(static_cast<std::uint16_t>(id));
   }
-  const auto bytes = std::as_bytes(std::span(ids));
-  dataset.train.count = static_cast<std::int64_t>(ids.size());
-  dataset.train.bytes.assign(bytes.begin(), bytes.end());
+  dataset.train = token_array(DType::u16, std::as_bytes(std::span(ids)));
   return dataset;
 }
 

@@ -206,23 +206,24 @@ void Corpus::read_text(const Source& source, const std::string& encoding, Readin
   LineEnds line_ends;
   std::int64_t line = 1;
   bool at_start = true;
-  std::u32string decoded, folded;
+  std::u32string decoded;
 
   const auto take_decoded = [&] {
+    std::size_t kept = 0;
     for (char32_t c : decoded) {
       const bool is_mark = std::exchange(at_start, false) && c == 0xFEFF;
       if (is_mark || line_ends.fold(c)) continue;
       line += c == U'\n';
       if (!is_jsonl) {
-        folded += c;
+        decoded[kept++] = c;
       } else if (c == U'\n') {
         records.end_line(reading);
       } else {
         records.push(c);
       }
     }
-    reading.push(folded);
-    folded.clear();
+    decoded.resize(kept);
+    reading.push(decoded);
     decoded.clear();
   };
 

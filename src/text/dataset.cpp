@@ -6,13 +6,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 
 #include "text/corpus.h"
 #include "text/split.h"
 #include "text/token_cache.h"
+#include "text/token_file.h"
 #include "text/utf8.h"
 #include "zhgpt/atomic_file.h"
 #include "zhgpt/error.h"
@@ -31,13 +31,19 @@ constexpr std::size_t kTableSize = kDocumentEnd + 1;
 constexpr Split kAllTraining{};
 const Split kAllValidation{{}, 0};
 
-// Calls use(is validation, character or kDocumentEnd) for each token of the corpus.
+// Calls use(is validation, characters) for the tokens of the corpus in order, in pieces; the end of a
+// document is a piece of its own, kDocumentEnd.
 template <class Use>
-void for_each_token(Corpus& corpus, const Split& split, Use use) {
+void for_each_piece(Corpus& corpus, const Split& split, Use use) {
+  static constexpr char32_t kEnd[] = {kDocumentEnd};
   std::int64_t token = 0;
   corpus.for_each_document([&](std::int64_t document, std::span<const char32_t> text) {
-    for (const char32_t c : text) use(split.in_validation(document, token++), c);
-    if (text.empty()) use(split.in_validation(document, token++), kDocumentEnd);
+    for (std::span<const char32_t> rest = text.empty() ? kEnd : text; !rest.empty();) {
+      const auto size = static_cast<std::size_t>(split.same_side(token, std::ssize(rest)));
+      use(split.in_validation(document, token), rest.first(size));
+      token += static_cast<std::int64_t>(size);
+      rest = rest.subspan(size);
+    }
   });
 }
 
@@ -51,40 +57,20 @@ std::vector<std::int32_t> id_table(const Vocabulary& vocab) {
   return ids;
 }
 
-// Fills a TokenArray of known length from the front.
-class TokenWriter {
- public:
-  TokenWriter(TokenArray& tokens, DType dtype, std::int64_t count) : tokens_(tokens) {
-    tokens = {dtype, count, std::vector<std::byte>(static_cast<std::size_t>(count * dtype_bytes(dtype)))};
-  }
-  void put(std::int32_t id) {
-    const auto narrow = static_cast<std::uint16_t>(id);
-    if (tokens_.dtype == DType::u16) {
-      std::memcpy(&tokens_.bytes[at_], &narrow, sizeof narrow);
-      at_ += sizeof narrow;
-    } else {
-      std::memcpy(&tokens_.bytes[at_], &id, sizeof id);
-      at_ += sizeof id;
-    }
-  }
-
- private:
-  TokenArray& tokens_;
-  std::size_t at_ = 0;
-};
-
 struct SideCounts {
-  std::int64_t train_tokens = 0, val_tokens = 0, val_documents = 0;
+  std::int64_t val_documents = 0;
   CharacterCounts train_characters;
 };
 
-SideCounts count_tokens(Corpus& corpus, const Split& split) {
+SideCounts count_characters(Corpus& corpus, const Split& split) {
   SideCounts counts;
   std::vector<std::int64_t> occurrences(kTableSize);
-  for_each_token(corpus, split, [&](bool is_val, char32_t c) {
-    ++(is_val ? counts.val_tokens : counts.train_tokens);
-    if (!is_val) ++occurrences[c];
-    counts.val_documents += is_val && c == kDocumentEnd;
+  for_each_piece(corpus, split, [&](bool is_val, std::span<const char32_t> characters) {
+    if (is_val) {
+      counts.val_documents += characters[0] == kDocumentEnd;
+    } else {
+      for (const char32_t c : characters) ++occurrences[c];
+    }
   });
   for (char32_t c = 0; c < kDocumentEnd; ++c) {
     if (occurrences[c] > 0) counts.train_characters.emplace(c, occurrences[c]);
@@ -198,22 +184,6 @@ void add_report(CorpusReport& report, const CorpusReport& more) {
 
 }  // namespace
 
-DType token_dtype(std::int64_t vocab_size) {
-  return vocab_size <= 1 << 16 ? DType::u16 : DType::i32;
-}
-
-std::int32_t TokenArray::operator[](std::int64_t i) const {
-  const auto at = static_cast<std::size_t>(i);
-  if (dtype == DType::u16) {
-    std::uint16_t id = 0;
-    std::memcpy(&id, &bytes[at * sizeof id], sizeof id);
-    return id;
-  }
-  std::int32_t id = 0;
-  std::memcpy(&id, &bytes[at * sizeof id], sizeof id);
-  return id;
-}
-
 Dataset prepare_dataset(const std::vector<std::string>& paths, const TextConfig& text, std::uint64_t seed,
                         const std::string& run_dir, const ProgressFunction& report) {
   validate(text);
@@ -242,27 +212,24 @@ Dataset prepare_dataset(const std::vector<std::string>& paths, const TextConfig&
   }
   const Split split =
       val_corpus ? kAllTraining : split_corpus(corpus, text.val_fraction, seed, dataset.report.notes);
-  SideCounts counts = count_tokens(corpus, split);
-  if (val_corpus) {
-    counts.val_tokens = val_corpus->tokens();
-    counts.val_documents = val_corpus->documents();
-  }
-  dataset.report.val_documents = counts.val_documents;
+  const SideCounts counts = count_characters(corpus, split);
+  dataset.report.val_documents = val_corpus ? val_corpus->documents() : counts.val_documents;
   dataset.vocab = inputs.vocab ? *inputs.vocab : Vocabulary::build(counts.train_characters, text.min_count);
 
   const std::vector<std::int32_t> ids = id_table(dataset.vocab);
   const DType dtype = token_dtype(dataset.vocab.size());
-  TokenWriter train(dataset.train, dtype, counts.train_tokens), val(dataset.val, dtype, counts.val_tokens);
-  const auto write = [&](bool is_val, char32_t c) {
-    const std::int32_t id = ids[c];
-    (is_val ? val : train).put(id);
-    if (id == kUnknownId) ++(is_val ? dataset.report.unknown_val : dataset.report.unknown_train);
+  TokenFile train(run_dir, dtype), val(run_dir, dtype);
+  const auto write = [&](bool is_val, std::span<const char32_t> characters) {
+    const std::int64_t unknown = (is_val ? val : train).put(characters, ids);
+    (is_val ? dataset.report.unknown_val : dataset.report.unknown_train) += unknown;
   };
-  for_each_token(corpus, split, write);
-  if (val_corpus) for_each_token(*val_corpus, kAllValidation, write);
+  for_each_piece(corpus, split, write);
+  if (val_corpus) for_each_piece(*val_corpus, kAllValidation, write);
 
   write_text_file(run_dir + "/vocab.json", dataset.vocab.to_json());
-  write_token_cache(token_cache_path(run_dir), cache);
+  write_token_cache(token_cache_path(run_dir), cache, train, val);
+  dataset.train = train.array();
+  dataset.val = val.array();
   return std::move(cache.dataset);
 }
 
@@ -300,25 +267,22 @@ TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConf
   const std::string scratch_directory = std::filesystem::temp_directory_path();
   Corpus corpus(list_sources(paths, scratch_directory), text, scratch_directory);
   const std::vector<std::int32_t> ids = id_table(vocab);
-  TokenArray tokens;
-  TokenWriter writer(tokens, token_dtype(vocab.size()), corpus.tokens());
+  TokenFile tokens(scratch_directory, token_dtype(vocab.size()));
   std::int64_t unknown = 0;
-  for_each_token(corpus, kAllValidation, [&](bool, char32_t c) {
-    writer.put(ids[c]);
-    unknown += ids[c] == kUnknownId;
-  });
+  for_each_piece(corpus, kAllValidation,
+                 [&](bool, std::span<const char32_t> characters) { unknown += tokens.put(characters, ids); });
   if (report) {
     *report = corpus.report();
     report->val_documents = report->documents;
     report->unknown_val = unknown;
   }
-  return tokens;
+  return tokens.array();
 }
 
 CharacterCounts count_characters(const std::vector<std::string>& paths, const TextConfig& text) {
   const std::string scratch_directory = std::filesystem::temp_directory_path();
   Corpus corpus(list_sources(paths, scratch_directory), text, scratch_directory);
-  return count_tokens(corpus, kAllTraining).train_characters;
+  return count_characters(corpus, kAllTraining).train_characters;
 }
 
 }  // namespace zhgpt

@@ -23,6 +23,12 @@ bool is_inert(char32_t c, NormalForm form) {
          (form == NormalForm::nfc && (c < 0x300 || (c >= 0xFF01 && c <= 0xFF9D)));
 }
 
+// Inert, and neither dropped nor a carriage return: what Chinese text is made of.
+bool is_plain(char32_t c, NormalForm form) {
+  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3001 && c <= 0x3029) || (c >= 0x20 && c < 0x7F) ||
+         c == U'\n' || (form != NormalForm::nfkc && c >= 0xFF01 && c <= 0xFF9D);
+}
+
 utf8proc_option_t decomposition(NormalForm form) {
   return static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE |
                                         (form == NormalForm::nfkc ? UTF8PROC_COMPAT : 0));
@@ -59,7 +65,19 @@ bool is_blank(char32_t c) {
 }
 
 void TextCleaner::push(std::u32string_view text, std::u32string& out) {
-  for (char32_t c : text) {
+  while (!text.empty()) {
+    // Most of a text needs nothing, but that the last character may yet be changed by what follows.
+    std::size_t plain = 0;
+    if (!line_ends_.after_cr()) {
+      while (plain < text.size() && is_plain(text[plain], form_)) ++plain;
+    }
+    if (plain > 1) {
+      flush_run(out);
+      out.append(text, 0, plain - 1);
+      text.remove_prefix(plain - 1);
+    }
+    char32_t c = text[0];
+    text.remove_prefix(1);
     if (line_ends_.fold(c)) continue;
     if (is_dropped(c)) {
       ++dropped_;

@@ -24,6 +24,7 @@ class LineEnds {
     if (after_cr_) c = U'\n';
     return drop;
   }
+  bool after_cr() const { return after_cr_; }
 
  private:
   bool after_cr_ = false;

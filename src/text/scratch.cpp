@@ -1,6 +1,7 @@
 #include "text/scratch.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -68,6 +69,16 @@ std::size_t ScratchFile::read(std::int64_t offset, std::span<std::byte> to) {
     done += static_cast<std::size_t>(n);
   }
   return done;
+}
+
+std::shared_ptr<const std::byte> ScratchFile::map() {
+  flush();
+  const auto size = static_cast<std::size_t>(written_);
+  if (size == 0) return nullptr;
+  void* memory = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd_, 0);
+  if (memory == MAP_FAILED) throw_scratch_failed(directory_);
+  return {static_cast<const std::byte*>(memory),
+          [size](const std::byte* at) { munmap(const_cast<std::byte*>(at), size); }};
 }
 
 }  // namespace zhgpt

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,6 +24,9 @@ class ScratchFile {
   std::int64_t bytes() const { return written_ + static_cast<std::int64_t>(pending_.size()); }
   // As many of the bytes from `offset` on as there are, up to to.size().
   std::size_t read(std::int64_t offset, std::span<std::byte> to);
+  // All that is there now, in place; it outlives this object. nullptr when nothing is. Nobody else can
+  // shorten the file, which would kill the process that reads it so.
+  std::shared_ptr<const std::byte> map();
 
  private:
   void flush();

@@ -7,6 +7,7 @@
 // stream.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -24,6 +25,11 @@ struct Split {
   bool in_validation(std::int64_t document, std::int64_t token) const {
     return documents.empty() ? token >= first_validation_token
                              : documents[static_cast<std::size_t>(document)];
+  }
+  // How many of the next `count` tokens of a document, from `token` on, are on the same side as the first.
+  std::int64_t same_side(std::int64_t token, std::int64_t count) const {
+    const bool is_cut = documents.empty() && token < first_validation_token;
+    return is_cut ? std::min(count, first_validation_token - token) : count;
   }
 };
 

@@ -4,10 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "text/hasher.h"
@@ -74,13 +76,15 @@ class CacheFile {
   ~CacheFile() { close(fd_); }
 
   std::int64_t size() const { return size_; }
+  void seek(std::int64_t offset) { offset_ = offset; }
 
   void read(std::span<std::byte> to) {
     while (!to.empty()) {
-      const ssize_t n = ::read(fd_, to.data(), to.size());
+      const ssize_t n = pread(fd_, to.data(), to.size(), offset_);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) throw IoError(tr(Msg::corpus_read_failed, path_, 0, std::strerror(errno)));
       if (n == 0) damaged("size", size_ - static_cast<std::int64_t>(to.size()), size_);
+      offset_ += n;
       to = to.subspan(static_cast<std::size_t>(n));
     }
   }
@@ -97,7 +101,7 @@ class CacheFile {
  private:
   std::string path_;
   int fd_;
-  std::int64_t size_ = 0;
+  std::int64_t size_ = 0, offset_ = 0;
 };
 
 // Header fields against each other and the file's size, so that sizes can be trusted afterwards.
@@ -120,12 +124,46 @@ void check_header(const CacheFile& file, const Header& header) {
       static_cast<std::int64_t>(header.record_bytes) + width * (header.train_count + header.val_count));
 }
 
-TokenArray read_tokens(CacheFile& file, DType dtype, std::int64_t count, Hasher& hash) {
-  TokenArray tokens{dtype, count,
-                    std::vector<std::byte>(static_cast<std::size_t>(count * dtype_bytes(dtype)))};
-  file.read(tokens.bytes);
-  hash.update(tokens.bytes);
-  return tokens;
+// Calls use(bytes) for the next `bytes` of the file, in order.
+template <class Use>
+void read_pieces(CacheFile& file, std::int64_t bytes, Use use) {
+  std::vector<std::byte> piece;
+  for (; bytes > 0; bytes -= std::ssize(piece)) {
+    piece.resize(static_cast<std::size_t>(std::min<std::int64_t>(bytes, kChunkBytes)));
+    file.read(piece);
+    use(std::span<const std::byte>(piece));
+  }
+}
+
+// A token outside the vocabulary would index outside the model's tables.
+void check_tokens(const CacheFile& file, std::span<const std::byte> ids, DType dtype,
+                  std::int64_t vocab_size) {
+  const auto check = [&]<class Id>(Id) {
+    for (std::size_t at = 0; at < ids.size(); at += sizeof(Id)) {
+      Id id = 0;
+      std::memcpy(&id, &ids[at], sizeof id);
+      if (std::int64_t{id} < 0 || std::int64_t{id} >= vocab_size) file.damaged("token", id, vocab_size);
+    }
+  };
+  dtype == DType::u16 ? check(std::uint16_t{}) : check(std::int32_t{});
+}
+
+// Where a run directory is only to be read, the room is elsewhere.
+std::string scratch_directory_beside(const std::string& path) {
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  const std::string directory = parent.empty() ? "." : parent.string();
+  return access(directory.c_str(), W_OK) == 0 ? directory : std::filesystem::temp_directory_path().string();
+}
+
+// Calls use(bytes) for all of them in order.
+template <class Use>
+void for_each_piece(ScratchFile& file, Use use) {
+  std::vector<std::byte> piece(kChunkBytes);
+  for (std::int64_t at = 0; at < file.bytes();) {
+    const std::size_t n = file.read(at, piece);
+    use(std::span<const std::byte>(piece).first(n));
+    at += static_cast<std::int64_t>(n);
+  }
 }
 
 }  // namespace
@@ -134,7 +172,7 @@ std::string token_cache_path(const std::string& run_dir) {
   return run_dir + "/corpus.tokens";
 }
 
-void write_token_cache(const std::string& path, const TokenCache& cache) {
+void write_token_cache(const std::string& path, const TokenCache& cache, TokenFile& train, TokenFile& val) {
   const Dataset& dataset = cache.dataset;
   const json record = {{"vocab", dataset.vocab.code_points()},
                        {"rules", cache.rules},
@@ -145,25 +183,27 @@ void write_token_cache(const std::string& path, const TokenCache& cache) {
   const std::string text = record.dump(-1, ' ', false, json::error_handler_t::replace);
 
   Header header;
-  header.dtype = static_cast<std::uint32_t>(dataset.train.dtype);
-  header.train_count = dataset.train.count;
-  header.val_count = dataset.val.count;
+  header.dtype = static_cast<std::uint32_t>(train.dtype());
+  header.train_count = train.count();
+  header.val_count = val.count();
   header.fingerprint = dataset.fingerprint;
   header.record_bytes = text.size();
   Hasher hash;
-  const std::span<const std::byte> parts[] = {std::as_bytes(std::span(text)), dataset.train.bytes,
-                                              dataset.val.bytes};
-  std::int64_t bytes = sizeof header;
-  for (const auto part : parts) {
-    hash.update(part);
-    bytes += static_cast<std::int64_t>(part.size());
+  hash.update(std::as_bytes(std::span(text)));
+  for (TokenFile* tokens : {&train, &val}) {
+    for_each_piece(tokens->file(), [&](std::span<const std::byte> piece) { hash.update(piece); });
   }
   header.content_hash = hash.digest();
   header.header_hash = hash_of(header);
 
+  const std::int64_t bytes =
+      static_cast<std::int64_t>(sizeof header + text.size()) + train.file().bytes() + val.file().bytes();
   AtomicFile file(path, AtomicFile::Existing::replace, bytes);
   file.write(std::as_bytes(std::span(&header, 1)));
-  for (const auto part : parts) file.write(part);
+  file.write(text);
+  for (TokenFile* tokens : {&train, &val}) {
+    for_each_piece(tokens->file(), [&](std::span<const std::byte> piece) { file.write(piece); });
+  }
   file.commit();
 }
 
@@ -176,17 +216,15 @@ TokenCache read_token_cache(const std::string& path) {
   check_header(file, header);
 
   Hasher hash;
-  std::string text(header.record_bytes, '\0');
-  file.read(std::as_writable_bytes(std::span(text)));
-  hash.update(std::as_bytes(std::span(text)));
-  TokenCache cache;
-  Dataset& dataset = cache.dataset;
-  const auto dtype = static_cast<DType>(header.dtype);
-  dataset.train = read_tokens(file, dtype, header.train_count, hash);
-  dataset.val = read_tokens(file, dtype, header.val_count, hash);
-  dataset.fingerprint = header.fingerprint;
+  read_pieces(file, file.size() - static_cast<std::int64_t>(sizeof header),
+              [&](std::span<const std::byte> piece) { hash.update(piece); });
   file.expect("contents hash", hash.digest(), header.content_hash);
 
+  file.seek(sizeof header);
+  std::string text(header.record_bytes, '\0');
+  file.read(std::as_writable_bytes(std::span(text)));
+  TokenCache cache;
+  Dataset& dataset = cache.dataset;
   try {
     const json record = json::parse(text);
     dataset.vocab = Vocabulary::from_code_points(record.at("vocab").get<std::vector<std::int32_t>>());
@@ -199,13 +237,18 @@ TokenCache read_token_cache(const std::string& path) {
   } catch (const CheckpointError& error) {
     file.damaged("vocabulary", error.what(), "-");
   }
-  // A token outside the vocabulary would index outside the model's tables.
-  for (const TokenArray* tokens : {&dataset.train, &dataset.val}) {
-    for (std::int64_t i = 0; i < tokens->count; ++i) {
-      const std::int64_t id = (*tokens)[i];
-      if (id < 0 || id >= dataset.vocab.size()) file.damaged("token", id, dataset.vocab.size());
-    }
-  }
+  const auto dtype = static_cast<DType>(header.dtype);
+  const auto read_tokens = [&](std::int64_t count) {
+    TokenFile tokens(scratch_directory_beside(path), dtype);
+    read_pieces(file, count * dtype_bytes(dtype), [&](std::span<const std::byte> piece) {
+      check_tokens(file, piece, dtype, dataset.vocab.size());
+      tokens.put(piece);
+    });
+    return tokens.array();
+  };
+  dataset.train = read_tokens(header.train_count);
+  dataset.val = read_tokens(header.val_count);
+  dataset.fingerprint = header.fingerprint;
   return cache;
 }
 

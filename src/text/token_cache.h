@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "text/source.h"
+#include "text/token_file.h"
 #include "zhgpt/dataset.h"
 
 namespace zhgpt {
@@ -26,10 +27,11 @@ struct TokenCache {
 };
 
 std::string token_cache_path(const std::string& run_dir);
-void write_token_cache(const std::string& path, const TokenCache& cache);  // throws IoError
+// All of `cache` but its token arrays, and these tokens. Throws IoError.
+void write_token_cache(const std::string& path, const TokenCache& cache, TokenFile& train, TokenFile& val);
 
 // Throws DataError when the file is not there or is not exactly what was written, before anything is
-// allocated that the file's own size does not warrant.
+// allocated that the file's own size does not warrant. The tokens are copied into scratch files beside it.
 TokenCache read_token_cache(const std::string& path);
 
 }  // namespace zhgpt

@@ -21,17 +21,28 @@ Lead lead_of(unsigned char byte) {
   return {0, 0, 0};
 }
 
-}  // namespace
+// Decodes from in[i] on as long as all is ASCII or whole and in three bytes, which is what Chinese text is
+// made of; `to` has room for as many characters as there are bytes.
+void decode_common(std::string_view in, std::size_t& i, char32_t*& to) {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(in.data());
+  while (i < in.size() && bytes[i] < 0x80) *to++ = bytes[i++];
+  for (; i + 3 <= in.size(); i += 3) {
+    const unsigned char first = bytes[i], second = bytes[i + 1], third = bytes[i + 2];
+    const bool is_common =
+        first > 0xE0 && first < 0xF0 && first != 0xED && (second & 0xC0) == 0x80 && (third & 0xC0) == 0x80;
+    if (!is_common) break;
+    *to++ = static_cast<char32_t>((first & 0x0F) << 12 | (second & 0x3F) << 6 | (third & 0x3F));
+  }
+}
 
-DecodeStep decode_utf8(std::string_view in, bool last, std::u32string& out) {
+// `to` moves behind what was decoded.
+DecodeStep decode_to(std::string_view in, bool last, char32_t*& to) {
   std::size_t i = 0;
-  while (i < in.size()) {
+  while (true) {
+    decode_common(in, i, to);
+    if (i == in.size()) return {i, 0};
     const auto first = static_cast<unsigned char>(in[i]);
-    if (first < 0x80) {
-      out += first;
-      ++i;
-      continue;
-    }
+    if (first < 0x80) continue;
     const Lead lead = lead_of(first);
     if (lead.length == 0) return {i, 1};
     auto character = static_cast<char32_t>(first & (0x7F >> lead.length));
@@ -44,10 +55,20 @@ DecodeStep decode_utf8(std::string_view in, bool last, std::u32string& out) {
       character = character << 6 | (byte & 0x3F);
     }
     if (got < static_cast<std::size_t>(lead.length)) return {i, last ? got : 0};
-    out += character;
+    *to++ = character;
     i += got;
   }
-  return {i, 0};
+}
+
+}  // namespace
+
+DecodeStep decode_utf8(std::string_view in, bool last, std::u32string& out) {
+  const std::size_t before = out.size();
+  out.resize(before + in.size());
+  char32_t* to = out.data() + before;
+  const DecodeStep step = decode_to(in, last, to);
+  out.resize(static_cast<std::size_t>(to - out.data()));
+  return step;
 }
 
 void append_utf8(std::string& out, char32_t c) {

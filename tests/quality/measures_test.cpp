@@ -13,10 +13,7 @@ namespace {
 using Ids = std::vector<std::int32_t>;
 
 TokenArray corpus_of(const Ids& ids) {
-  TokenArray tokens{DType::i32, static_cast<std::int64_t>(ids.size()),
-                    std::vector<std::byte>(ids.size() * 4)};
-  std::memcpy(tokens.bytes.data(), ids.data(), tokens.bytes.size());
-  return tokens;
+  return token_array(DType::i32, std::as_bytes(std::span(ids)));
 }
 // first, first + 1, …
 Ids ascending(std::int32_t first, std::int32_t count) {

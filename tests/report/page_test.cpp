@@ -147,9 +147,8 @@ TEST(Page, SpeaksTheLanguageThatWasAskedFor) {
 
 // Two documents, 甲乙丙丁 and 戊己, then one without an end.
 TEST(FirstTexts, AreDocumentsCutToALength) {
-  TokenArray tokens{DType::u16, 9, std::vector<std::byte>(18)};
   const std::uint16_t ids[] = {10, 11, 12, 13, 1, 14, 15, 1, 16};
-  std::memcpy(tokens.bytes.data(), ids, sizeof ids);
+  const TokenArray tokens = token_array(DType::u16, std::as_bytes(std::span(ids)));
   const std::vector<WrittenText> texts = first_texts(tokens, 100, 3);
   ASSERT_EQ(texts.size(), 3u);
   EXPECT_EQ(texts[0].ids, (std::vector<std::int32_t>{10, 11, 12}));

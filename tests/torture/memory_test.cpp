@@ -1,10 +1,14 @@
-// A host with little memory: saving and loading take a bounded amount of it however large the state is, and
-// any allocation may fail.
+// A host with little memory: saving, loading and preparing a text take a bounded amount of it however large
+// the state or the text is, and any allocation may fail.
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include "io/memory_counter.h"
 #include "io/sample.h"
+#include "text/utf8.h"
 #include "torture/effort.h"
+#include "zhgpt/dataset.h"
 #include "zhgpt/error.h"
 
 namespace zhgpt::test {
@@ -116,6 +120,31 @@ TEST_P(Memory, AStateOfEightTimesTheCapIsSavedAndRead) {
   EXPECT_LT(peak_memory() - before, kCap);
   figure("T24", "bytes of memory to load", peak_memory() - before);
   figure("T24", "bytes of the file", checkpoint.file_bytes());
+}
+
+// What preparing a text of so many bytes takes.
+std::int64_t memory_to_prepare(std::int64_t bytes) {
+  TempDirectory dir(memory_directory());
+  std::string text;
+  for (std::int64_t i = 0; std::ssize(text) < bytes; ++i) {
+    for (std::int64_t k = 0; k < 40; ++k)
+      append_utf8(text, static_cast<char32_t>(0x4E00 + (i * 7 + k * i) % 5000));
+    text += i % 5 == 4 ? "。\n\n" : "，";
+  }
+  std::ofstream(dir.file("text.txt"), std::ios::binary) << text;
+  text = {};
+  const std::int64_t before = live_memory();
+  reset_peak_memory();
+  const Dataset dataset = prepare_dataset({dir.file("text.txt")}, {}, 1, dir.path());
+  EXPECT_GT(dataset.train.count, bytes / 4);
+  return peak_memory() - before;
+}
+
+// T24
+TEST(Preparing, TakesNoMoreMemoryForALongerText) {
+  const std::int64_t little = memory_to_prepare(1 << 20), much = memory_to_prepare(16 << 20);
+  EXPECT_LT(much - little, 2 << 20);  // its tokens alone would take 10 MiB more
+  figure("T24", "bytes of memory to prepare 16 MiB of text", much);
 }
 
 }  // namespace

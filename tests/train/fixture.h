@@ -26,9 +26,7 @@ inline std::string contents(const std::string& path) {
 inline TokenArray token_array(const std::vector<std::int32_t>& ids) {
   const std::vector<std::uint16_t> narrow(ids.begin(), ids.end());
   const auto bytes = std::as_bytes(std::span(narrow));
-  return {.dtype = DType::u16,
-          .count = static_cast<std::int64_t>(ids.size()),
-          .bytes = {bytes.begin(), bytes.end()}};
+  return zhgpt::token_array(DType::u16, bytes);
 }
 
 // Ids that look like text from afar: each depends on the one before, with surprises, so that there is

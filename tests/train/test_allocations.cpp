@@ -17,11 +17,9 @@ TEST(Allocations, NoneAfterTheFirstStep) {
   std::vector<std::int32_t> code_points{-1, -2};
   for (std::int32_t i = 2; i < 40; ++i) code_points.push_back(0x4E00 + i);
   dataset.vocab = Vocabulary::from_code_points(code_points);
-  dataset.train.count = 500;
-  for (std::int64_t i = 0; i < 500; ++i) {
-    dataset.train.bytes.push_back(static_cast<std::byte>(2 + i * i % 38));
-    dataset.train.bytes.push_back(std::byte{0});
-  }
+  std::vector<std::uint16_t> ids;
+  for (int i = 0; i < 500; ++i) ids.push_back(static_cast<std::uint16_t>(2 + i * i % 38));
+  dataset.train = token_array(DType::u16, std::as_bytes(std::span(ids)));
   const auto backend = make_backend("cpu", 2);
   Trainer trainer(*backend, config, dataset);
   trainer.step();

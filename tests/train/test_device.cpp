@@ -229,11 +229,12 @@ class LittleMemory {
 // More than half of that. Its first part repeats, so that it is quickly made.
 Dataset long_text() {
   Dataset dataset = device_text();
-  const std::vector<std::byte> part = dataset.train.bytes;
-  while (dataset.train.bytes.size() < LittleMemory::kMiB * std::size_t{600'000}) {
-    dataset.train.bytes.insert(dataset.train.bytes.end(), part.begin(), part.end());
+  std::vector<std::byte> bytes;
+  while (bytes.size() < LittleMemory::kMiB * std::size_t{600'000}) {
+    const auto part = dataset.train.bytes();
+    bytes.insert(bytes.end(), part.begin(), part.end());
   }
-  dataset.train.count = static_cast<std::int64_t>(dataset.train.bytes.size() / 2);
+  dataset.train = token_array(dataset.train.dtype, bytes);
   return dataset;
 }
 
