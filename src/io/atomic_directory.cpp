@@ -28,7 +28,8 @@ void remove_leftovers(const std::string& path) {
   std::error_code ignored;
   for (const std::string& name : names_in(directory_of(path))) {
     const auto owner = static_cast<pid_t>(name.starts_with(prefix) ? owner_of_temporary(name) : 0);
-    if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH) fs::remove_all(directory_of(path) + "/" + name, ignored);
+    if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH)
+      fs::remove_all(directory_of(path) + "/" + name, ignored);
   }
 }
 

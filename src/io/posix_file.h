@@ -56,8 +56,8 @@ std::int64_t owner_of_temporary(std::string_view name);
 // Reads to.size() bytes at `offset`, or fewer at the end of the file. Throws IoError.
 std::size_t read_at(int fd, const std::string& path, std::int64_t offset, std::span<std::byte> to);
 
-// The names in a directory but . and .., in no order. Throws IoError. std::filesystem's iterator ends the program
-// when memory runs out inside it.
+// The names in a directory but . and .., in no order. Throws IoError. std::filesystem's iterator ends the
+// program when memory runs out inside it.
 std::vector<std::string> names_in(const std::string& directory);
 
 // Makes the names in a directory durable. Returns 0 or an errno.

@@ -13,7 +13,7 @@
 namespace zhgpt {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 
 constexpr std::string_view kBeginning = "{\n  \"format\": \"zhgpt-summary\",";
 
@@ -31,6 +31,24 @@ Json value_of(const std::string& text) {
   const Json value = Json::parse(text, nullptr, false);
   return value.is_discarded() ? Json() : value;
 }
+
+// An object, a member a line. Not the library's own: destroying that takes memory, and where there is none it
+// ends the program.
+class ObjectText {
+ public:
+  explicit ObjectText(std::size_t indent) : indent_(indent) {}
+  void add(const std::string& key, const Json& scalar) {
+    add_text(key, scalar.dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+  void add_text(const std::string& key, const std::string& json) {
+    text_ += (text_.size() > 1 ? ",\n" : "\n") + std::string(indent_ + 2, ' ') + Json(key).dump() + ": " + json;
+  }
+  std::string finish() const { return text_ + "\n" + std::string(indent_, ' ') + "}"; }
+
+ private:
+  std::size_t indent_;
+  std::string text_ = "{";
+};
 
 }  // namespace
 
@@ -53,17 +71,17 @@ void write_summary(const std::string& checkpoint_path, const Snapshot& snapshot,
                    double learning_rate) {
   const std::filesystem::path path(checkpoint_path);
   std::error_code ignored;
-  Json summary;
-  summary["format"] = "zhgpt-summary";
-  summary["checkpoint"] = path.filename().string();
-  summary["bytes"] = std::filesystem::file_size(path, ignored);
-  summary["state_hash"] = fingerprint_text(state_hash);
-  summary["timestamp"] = local_time();
-  summary["learning_rate"] = learning_rate;
-  for (const auto& [key, value] : snapshot.progress.entries()) summary[key] = value_of(value);
-  for (const auto& [key, value] : snapshot.config.entries()) summary["config"][key] = value_of(value);
-  write_text_file(summary_path(checkpoint_path),
-                  summary.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  ObjectText summary(0), config(2);
+  summary.add("format", "zhgpt-summary");
+  summary.add("checkpoint", path.filename().string());
+  summary.add("bytes", std::filesystem::file_size(path, ignored));
+  summary.add("state_hash", fingerprint_text(state_hash));
+  summary.add("timestamp", local_time());
+  summary.add("learning_rate", learning_rate);
+  for (const auto& [key, value] : snapshot.progress.entries()) summary.add(key, value_of(value));
+  for (const auto& [key, value] : snapshot.config.entries()) config.add(key, value_of(value));
+  summary.add_text("config", config.finish());
+  write_text_file(summary_path(checkpoint_path), summary.finish() + "\n");
 }
 
 }  // namespace zhgpt

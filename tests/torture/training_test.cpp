@@ -1,4 +1,7 @@
 // A run whose memory ends anywhere: while it is made, trains, evaluates, writes samples or saves.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 
 #include <gtest/gtest.h>
@@ -46,27 +49,36 @@ class Training : public RunTest {
   }
 };
 
-// T26
+// T26. Each trial is a process of its own, so that one that is ended is seen as such.
 TEST_F(Training, AnyAllocationOfARunMayFail) {
-  const auto run = [this](std::int64_t at, bool for_ever) {
-    TempDirectory dir(memory_directory());
+  enum Verdict { kEnded, kFailed, kLeaked };
+  ASSERT_TRUE(train(TempDirectory(memory_directory()).path()));  // what is made once is made now
+  const auto run = [this](const std::string& directory, std::int64_t at, bool for_ever) {
     const std::int64_t live = live_memory();
-    bool has_ended = false, has_happened = false;
+    bool has_happened = false;
     {
       const AllocationFault fault(at, for_ever);
-      has_ended = train(dir.path());
+      train(directory);
       has_happened = fault.happened();
     }
-    EXPECT_EQ(live_memory(), live) << "allocation " << at;
-    EXPECT_TRUE(has_ended || has_happened);
-    expect_whole(dir.path());
-    return has_happened;
+    return live_memory() != live ? kLeaked : has_happened ? kFailed : kEnded;
   };
-  ASSERT_TRUE(train(TempDirectory(memory_directory()).path()));  // what is made once is made now
   std::int64_t failed = 0;
   const std::int64_t stride = is_long_form() ? 1 : 41;
   for (const bool for_ever : {false, true}) {
-    for (std::int64_t at = 1; !HasFailure() && run(at, for_ever); at += stride) ++failed;
+    for (std::int64_t at = 1;; at += stride) {
+      TempDirectory dir(memory_directory());
+      const pid_t child = ::fork();
+      if (child == 0) ::_exit(run(dir.path(), at, for_ever));
+      int status = 0;
+      ASSERT_EQ(::waitpid(child, &status, 0), child);
+      expect_whole(dir.path());
+      ASSERT_FALSE(HasFailure()) << "allocation " << at;
+      ASSERT_TRUE(WIFEXITED(status)) << "allocation " << at << ", signal " << WTERMSIG(status);
+      ASSERT_NE(WEXITSTATUS(status), kLeaked) << "allocation " << at;
+      if (WEXITSTATUS(status) == kEnded) break;
+      ++failed;
+    }
   }
   EXPECT_GT(failed, 50);
   figure("T26", "allocations of a run failed", failed);
