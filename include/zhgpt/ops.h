@@ -259,8 +259,8 @@ struct SampleTokens {
   Tensor samples;    // (B) i64, as unsigned
   SamplingOptions options;
 };
-// The tokens that were chosen become the last of their texts and what the next pass reads. A row whose
-// position is below 0 has no text and stays as it is.
+// The tokens that were chosen become the last of their texts, at positions[b], and what the next pass reads;
+// lengths count what it finds in the cache.
 struct AppendTokens {
   Tensor inputs;     // (B) i32 = tokens; 0 in place of kNoToken
   Tensor recent;     // (B, R) i32 = tokens in positions % R

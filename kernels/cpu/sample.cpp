@@ -39,7 +39,6 @@ void execute(Context& context, const AppendTokens& op) {
   context.pool.for_each_tile(1, [&](std::int64_t, int) {
     for (std::int64_t b = 0; b < B; ++b) {
       std::int32_t& position = op.positions.as<std::int32_t>()[b];
-      if (position < 0) continue;
       const std::int32_t token = op.tokens.as<std::int32_t>()[b];
       op.inputs.as<std::int32_t>()[b] = token == kNoToken ? 0 : token;
       op.recent.as<std::int32_t>()[b * R + position % R] = token;

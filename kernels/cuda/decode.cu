@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(kThreads)
                          std::int32_t* positions, std::int32_t* lengths, const std::int32_t* tokens,
                          std::int64_t B, std::int64_t R, std::int64_t K) {
   const std::int64_t b = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (b >= B || positions[b] < 0) return;
+  if (b >= B) return;
   const std::int32_t token = tokens[b], position = positions[b];
   inputs[b] = token == kNoToken ? 0 : token;
   recent[b * R + position % R] = token;

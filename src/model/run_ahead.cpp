@@ -31,7 +31,7 @@ void RunAhead::begin(std::span<const Text> texts, std::int64_t room, const Sampl
     const auto n = static_cast<std::int64_t>(text.tokens.size());
     samples[b] = text.sample;
     places_[b] = n;
-    positions[b] = n > 0 ? static_cast<std::int32_t>(n) : -1;
+    positions[b] = static_cast<std::int32_t>(n);
     inputs[b] = n > 0 ? text.tokens.back() : 0;
     lengths[b] = static_cast<std::int32_t>(text.cached);
     std::int32_t* of_row = recent + static_cast<std::int64_t>(b) * kSampleHistory;

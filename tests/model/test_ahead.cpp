@@ -210,8 +210,20 @@ TEST(Ahead, TheTokensBeforeAreTheLastThatCount) {
   writers.start(0, some_text(config, kSampleHistory - 7, 1), 0);
   writers.start(1, some_text(config, 2 * kSampleHistory + 3, 2), 1);
   writers.write(kPenalties, 30);
-  writers.write({.temperature = 1, .top_k = 0, .repeat_last_n = 30, .no_repeat_ngram = 1}, 30);
+  const SamplingOptions no_repeat{.temperature = 0, .no_repeat_ngram = 1};
+  writers.write(no_repeat, 30);
   writers.expect_equal();
+
+  // What would be chosen but for a ban that goes back just so far.
+  Ids prompt(static_cast<std::size_t>(kSampleHistory), 5);
+  writers.start(0, prompt, 0);
+  writers.stop(1);
+  writers.write(no_repeat, 1);
+  prompt[0] = writers.ahead.tokens().back();
+  writers.start(0, prompt, 0);
+  writers.write(no_repeat, 1);
+  EXPECT_NE(writers.ahead.tokens().back(), prompt[0]);
+  writers.write(no_repeat, 3);
 }
 
 TEST(Ahead, WhatHappensInBetweenChangesNothingElse) {
