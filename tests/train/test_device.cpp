@@ -351,6 +351,29 @@ TEST_P(OnCuda, ARowsLogitsHaveTheSameBitsAmongOthers) {
   }
 }
 
+// Every weight once for all rows; and as few launches as there are operations.
+TEST_P(OnCuda, ATokenIsOneWalkThroughTheWeights) {
+  const ModelConfig model = config().model;
+  const auto dry = make_dry_backend("cuda", 1, {}, std::int64_t{1} << 30);
+  Gpt gpt(*dry, model, 1, Gpt::Purpose::inference, is_bf16() ? DType::bf16 : DType::f32);
+  constexpr std::int64_t kRows = 3;
+  Decoder decoder(gpt, kRows, WeightType::f32);
+  const Buffer ints = dry->allocate(2 * kRows * 4, "test");
+  const Tensor both(ints.data(), DType::i32, {2 * kRows});
+  dry->take_launches();
+  decoder.decode(both.rows(0, kRows), both.rows(kRows, kRows));
+  const auto launches = dry->take_launches();
+  EXPECT_EQ(static_cast<std::int64_t>(launches.size()), 7 * model.n_layer + 3);
+  double bytes = 0;
+  for (const LaunchCost& launch : launches) {
+    if (std::string(launch.operation) == "LinearDecode") bytes += launch.bytes;
+  }
+  const std::int64_t C = model.n_embd, weights = model.n_layer * 12 * C * C + model.vocab_size * C;
+  const double of_weights = static_cast<double>(weights * (is_bf16() ? 2 : 4));
+  EXPECT_GE(bytes, of_weights);
+  EXPECT_LE(bytes, 1.25 * of_weights);  // and inputs, outputs, biases
+}
+
 // Parameters that are no numbers: the device computes on in bounds, and the host is told.
 TEST_P(OnCuda, WhereTheLogitsLeaveNothingItSaysSo) {
   const ModelConfig model = config().model;
