@@ -27,21 +27,46 @@ int parts_of(std::int64_t OC, std::int64_t pieces) {
   return parts;
 }
 
+// Adds up each of a power of two of sums over the warp's lanes, in the tree of warp_sum; lane l gets that of
+// sum l kSums / 32. While there are several, half of the lanes go on with half of them: fewer shuffles than
+// one tree a sum.
+template <int kSums>
+__device__ __forceinline__ float sum_over_lanes(float (&sums)[kSums]) {
+  int count = kSums;
+#pragma unroll
+  for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
+    if (count == 1) {
+      sums[0] += __shfl_xor_sync(kFullWarp, sums[0], distance);
+      continue;
+    }
+    count /= 2;
+    const bool upper = (lane_id() & distance) != 0;
+#pragma unroll
+    for (int i = 0; i < kSums / 2; ++i) {
+      if (i >= count) break;
+      const float keep = upper ? sums[i + count] : sums[i], give = upper ? sums[i] : sums[i + count];
+      sums[i] = keep + __shfl_xor_sync(kFullWarp, give, distance);
+    }
+  }
+  return sums[0];
+}
+
 // Warp: part warp % parts of kChannels neighbouring channels, for the kRows rows from blockIdx.y kRows on. A
-// channel has C / kSize pieces, which its lanes, those of all parts one after another, take in turn.
+// channel has C / kSize pieces, which its lanes, those of all parts one after another, take in turn. Two
+// blocks an SM keep enough on its way; left to itself ptxas spills to make room for more.
 template <class T, class Out, int kSize, int kRows>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     linear_decode_kernel(Out* __restrict__ out, const T* __restrict__ inp, const T* __restrict__ weight,
                          const T* __restrict__ bias, int N, int OC, int C, int parts, bool with_gelu) {
   constexpr int kOfWarp = kChannels<kRows>, kSums = kRows * kOfWarp, kAtOnce = kInFlight / kOfWarp;
-  static_assert(kSums <= kWarpSize);
   const int part = warp_id() % parts;
   const std::int64_t group = std::int64_t{blockIdx.x} * (kWarps / parts) + warp_id() / parts;
   const std::int64_t first_channel = group * kOfWarp, first_row = std::int64_t{blockIdx.y} * kRows;
   inp += first_row * C;
 
-  float sums[kRows][kOfWarp] = {};
+  float sums[kSums] = {};  // of row r and channel o: r kOfWarp + o
   const int pieces = C / kSize, step = parts * kWarpSize;
+#pragma unroll 1
   for (int first = part * kWarpSize + lane_id(); first < pieces; first += step * kAtOnce) {
     Pack<T, kSize> of_weight[kAtOnce][kOfWarp];
 #pragma unroll
@@ -65,27 +90,28 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
         for (int o = 0; o < kOfWarp; ++o) {
 #pragma unroll
-          for (int k = 0; k < kSize; ++k) sums[r][o] = fmaf(x[k], to_float(of_weight[i][o][k]), sums[r][o]);
+          for (int k = 0; k < kSize; ++k) {
+            float& sum = sums[r * kOfWarp + o];
+            sum = fmaf(x[k], to_float(of_weight[i][o][k]), sum);
+          }
         }
       }
     }
   }
 
-  float mine = 0;  // lane r kOfWarp + o finishes row r of channel o
-#pragma unroll
-  for (int i = 0; i < kSums; ++i) {
-    const float sum = warp_sum(sums[i / kOfWarp][i % kOfWarp]);
-    if (lane_id() == i) mine = sum;
-  }
+  constexpr int kLanes = kWarpSize / kSums;  // that end up with the same sum: the first of them goes on
+  const int which = lane_id() / kLanes;
+  const bool goes_on = lane_id() % kLanes == 0;
+  float mine = sum_over_lanes(sums);
   ZHGPT_SHARED(float, of_part, [kWarps][kSums]);
   if (parts > 1) {
-    if (lane_id() < kSums) of_part[warp_id()][lane_id()] = mine;
+    if (goes_on) of_part[warp_id()][which] = mine;
     __syncthreads();  // all parts' sums are there
     if (part > 0) return;
-    for (int p = 1; p < parts && lane_id() < kSums; ++p) mine += of_part[warp_id() + p][lane_id()];
+    for (int p = 1; p < parts; ++p) mine += of_part[warp_id() + p][which];
   }
-  const std::int64_t row = first_row + lane_id() / kOfWarp, channel = first_channel + lane_id() % kOfWarp;
-  if (lane_id() >= kSums || row >= N || channel >= OC) return;
+  const std::int64_t row = first_row + which / kOfWarp, channel = first_channel + which % kOfWarp;
+  if (!goes_on || row >= N || channel >= OC) return;
   if (bias) mine += to_float(bias[channel]);
   out[row * OC + channel] = from_float<Out>(with_gelu ? gelu(mine) : mine);
 }
