@@ -168,15 +168,33 @@ class Backend {
   virtual void free_bytes(void* data) noexcept = 0;
   virtual std::vector<MemoryUse> working_memory() const = 0;  // that was not got from `allocate`
 
-#define ZHGPT_FOR_EACH_OP(X)                                                                                 \
-  X(GatherBatch)                                                                                             \
-  X(EmbeddingForward)                                                                                        \
-  X(EmbeddingBackward)                                                                                       \
-  X(LayerNormForward)                                                                                        \
-  X(ResidualLayerNormForward) X(LayerNormBackward) X(DropoutBackward) X(LinearForward)                       \
-      X(LinearBackwardInput) X(LinearBackwardWeight) X(AttentionForward) X(AttentionBackward)                \
-          X(EmbeddingDecode) X(CacheKeysValues) X(AttentionDecode) X(PackWeight) X(PackedLinear) X(HeadLoss) \
-              X(SampleTokens) X(BeginStep) X(AccumulateLoss) X(GlobalNorm) X(AdamW) X(AdvanceStep)
+#define ZHGPT_FOR_EACH_OP(X)  \
+  X(GatherBatch)              \
+  X(EmbeddingForward)         \
+  X(EmbeddingBackward)        \
+  X(LayerNormForward)         \
+  X(ResidualLayerNormForward) \
+  X(LayerNormBackward)        \
+  X(DropoutBackward)          \
+  X(LinearForward)            \
+  X(LinearBackwardInput)      \
+  X(LinearBackwardWeight)     \
+  X(AttentionForward)         \
+  X(AttentionBackward)        \
+  X(EmbeddingDecode)          \
+  X(CacheKeysValues)          \
+  X(AttentionDecode)          \
+  X(LinearDecode)             \
+  X(PackWeight)               \
+  X(PackedLinear)             \
+  X(HeadLoss)                 \
+  X(SampleTokens)             \
+  X(AppendTokens)             \
+  X(BeginStep)                \
+  X(AccumulateLoss)           \
+  X(GlobalNorm)               \
+  X(AdamW)                    \
+  X(AdvanceStep)
 
 #define ZHGPT_DECLARE_OP(Op)       \
   static void check(const Op& op); \
@@ -196,10 +214,7 @@ template <class Op>
 DType real_dtype(const Op& op) {
   if constexpr (requires { op.grads; })
     return op.grads.dtype;
-  else if constexpr (requires {
-                       op.losses;
-                       op.inp;
-                     })
+  else if constexpr (requires { op.inp; })
     return op.inp.dtype;
   else if constexpr (requires { op.losses; })
     return op.losses.dtype;

@@ -193,7 +193,17 @@ struct AttentionDecode {
   Tensor lengths;  // (B) i32, every one in [0, S)
 };
 
-// What decoding asks of a product: a weight (OC, C) laid out once, for inputs of few rows.
+// What decoding asks of a product: out = inp . weight^T + bias, then GELU if so asked, for inputs of few
+// rows. Row n's bits depend on row n and the weight alone, not on N.
+struct LinearDecode {
+  Tensor out;     // (N, OC) =, or exact
+  Tensor inp;     // (N, C)
+  Tensor weight;  // (OC, C)
+  Tensor bias;    // (OC), optional
+  bool gelu = false;
+};
+
+// The same of a weight (OC, C) that is laid out once for it.
 enum class WeightType { f32, bf16, int8 };  // int8: with one factor an output channel, max|w| / 127
 struct PackedWeight {
   void* data = nullptr;
@@ -208,7 +218,7 @@ struct PackedWeight {
                                       : channels * (C + 4);
   }
 };
-// Where Backend::packs_weights, in f32; elsewhere LinearForward reads weights as they are.
+// Where Backend::packs_weights, in f32; elsewhere LinearDecode reads weights as they are.
 struct PackWeight {
   PackedWeight out;  // = weight, rounded to its type
   Tensor weight;     // (OC, C)
@@ -238,15 +248,26 @@ struct HeadLoss {
   double scale = 1;  // gradients are those of scale * sum of losses
 };
 
-// The next token of each row as `choose_token` (sampling.h) chooses it for sample first_sample + b at
-// positions[b]. A row does not depend on its neighbours.
+// The next token of each row as `choose_token` (sampling.h) chooses it for samples[b] at positions[b]. A row
+// does not depend on its neighbours.
 struct SampleTokens {
   Tensor tokens;     // (B) i32 =, kNoToken where the logits leave nothing to choose
   Tensor logits;     // (B, V) f32
-  Tensor recent;     // (B, R) i32, the tokens before, oldest first; what is no id is none; optional
+  Tensor recent;     // (B, R) i32, the token at place p of the text in p % R, as far back as R; what is no id
+                     // is none; optional
   Tensor positions;  // (B) i32, how many tokens came before
+  Tensor samples;    // (B) i64, as unsigned
   SamplingOptions options;
-  std::int64_t first_sample = 0;
+};
+// The tokens that were chosen become the last of their texts, at positions[b], and what the next pass reads;
+// lengths count what it finds in the cache.
+struct AppendTokens {
+  Tensor inputs;     // (B) i32 = tokens; 0 in place of kNoToken
+  Tensor recent;     // (B, R) i32 = tokens in positions % R
+  Tensor written;    // (B, K) i32 = tokens in positions % K
+  Tensor positions;  // (B) i32 += 1
+  Tensor lengths;    // (B) i32 += 1
+  Tensor tokens;     // (B) i32
 };
 
 // ---- the step

@@ -20,6 +20,7 @@
 namespace zhgpt {
 
 class Decoder;
+class RunAhead;
 
 WeightType weight_type_of(const std::string& name);  // "f32", "bf16", "int8"; throws ConfigError
 
@@ -27,8 +28,10 @@ WeightType weight_type_of(const std::string& name);  // "f32", "bf16", "int8"; t
 std::int64_t window_begin(std::int64_t n, std::int64_t block_size);
 
 // Continues one text or several at once. A row's text has the same bits whatever its neighbours. On the CPU
-// in f32 logits are those of Gpt::last_logits for the window, bit for bit. The model's parameters must not
-// change while it lives.
+// in f32 logits are those of Gpt::last_logits for the window, bit for bit. A device that is not the host
+// chooses tokens by itself, as choose_token would up to rounding, and goes some tokens ahead of `next_all`:
+// `start`, `append`, `undo` and other options throw those away, to the same texts. The model's parameters
+// must not change while it lives.
 class Generator {
  public:
   // rows: how many texts are written at once. weights: as what those of products are held, on the CPU; with
@@ -55,7 +58,7 @@ class Generator {
   void undo(std::int64_t count, std::int64_t row = 0);
 
   // Each active row's next token, chosen by `options` and appended; -1 for the others. Valid until the next
-  // call.
+  // call. Throws ConfigError, nothing being appended, when some row's logits leave nothing.
   std::span<const std::int32_t> next_all(const SamplingOptions& options);
   std::int32_t next(const SamplingOptions& options) { return next_all(options)[0]; }  // of row 0
 
@@ -68,11 +71,16 @@ class Generator {
     bool has_logits = false;             // of what follows all tokens
   };
   const Row& at(std::int64_t row) const { return rows_[static_cast<std::size_t>(row)]; }
-  bool wants_one_token(const Row& row) const;
-  void catch_up();  // every active row gets its logits
+  void push(Row& row, std::int32_t id);
+  void forget_ahead();
+  void prepare(std::int64_t row);                    // for its last token to be decoded
+  void catch_up();                                   // every active row gets its logits
+  void choose_here(const SamplingOptions& options);  // into next_
+  void choose_ahead(const SamplingOptions& options);
 
   const std::int64_t block_size_;
   std::unique_ptr<Decoder> decoder_;
+  std::unique_ptr<RunAhead> ahead_;  // where the device is not the host
   std::vector<Row> rows_;
   std::vector<float> logits_;
   std::vector<std::int32_t> next_, ids_, lengths_;

@@ -30,6 +30,7 @@ struct SamplingOptions {
   std::uint64_t seed = 1337;
 
   void validate() const;  // throws ConfigError naming the option
+  bool operator==(const SamplingOptions&) const = default;
 };
 
 // logits: (V). recent: the tokens so far, oldest first; what is no id, such as -1, is passed over.

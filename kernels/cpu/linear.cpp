@@ -1,6 +1,6 @@
-// LinearForward, LinearBackwardInput, LinearBackwardWeight: dense products, shared out among the threads by
-// rows of the result; bias, GELU and its derivative are applied to the rows of a tile while they are in the
-// cache.
+// LinearForward, LinearDecode, LinearBackwardInput, LinearBackwardWeight: dense products, shared out among
+// the threads by rows of the result; bias, GELU and its derivative are applied to the rows of a tile while
+// they are in the cache.
 #include <algorithm>
 
 #include "cpu/gemm.h"
@@ -48,15 +48,14 @@ void add_column_sums(Real* sum, const Real* block, std::int64_t stride, std::int
   for (std::int64_t c = 0; c < count; ++c) sum[c] += total[c];
 }
 
-}  // namespace
-
+// sums = inp . weight^T + bias; with gelu, out = gelu(sums). The two may be the same.
 template <class Real>
-void execute(Context& context, const LinearForward& op) {
-  const std::int64_t N = op.out.dim(0), OC = op.out.dim(1), C = op.inp.dim(1);
-  const Real* bias = op.bias ? op.bias.as<Real>() : nullptr;
-  Real* out = op.out.as<Real>();
-  Real* sums = op.pre_gelu ? op.pre_gelu.as<Real>() : out;
-  const Operand<Real> inp{op.inp.as<Real>(), C}, weight_transposed{op.weight.as<Real>(), C, Layout::columns};
+void forward(Context& context, const Tensor& out_tensor, const Tensor& sums_tensor, const Tensor& inp_tensor,
+             const Tensor& weight, const Tensor& bias_tensor, bool gelu) {
+  const std::int64_t N = out_tensor.dim(0), OC = out_tensor.dim(1), C = inp_tensor.dim(1);
+  const Real* bias = bias_tensor ? bias_tensor.as<Real>() : nullptr;
+  Real *out = out_tensor.as<Real>(), *sums = sums_tensor.as<Real>();
+  const Operand<Real> inp{inp_tensor.as<Real>(), C}, weight_transposed{weight.as<Real>(), C, Layout::columns};
   product(context, N, OC, C, inp, weight_transposed, sums, Sum::overwrite, [&](Tile rows, Tile columns) {
     for (std::int64_t r = rows.begin; r < rows.begin + rows.count; ++r) {
       Real *x = sums + r * OC + columns.begin, *y = out + r * OC + columns.begin;
@@ -64,11 +63,25 @@ void execute(Context& context, const LinearForward& op) {
       if (bias) {
         for (std::int64_t c = 0; c < columns.count; ++c) x[c] += b[c];
       }
-      if (op.pre_gelu) {
+      if (gelu) {
         for (std::int64_t c = 0; c < columns.count; ++c) y[c] = Gelu<Real>::value(x[c]);
       }
     }
   });
+}
+
+}  // namespace
+
+template <class Real>
+void execute(Context& context, const LinearForward& op) {
+  const bool gelu = bool{op.pre_gelu};
+  forward<Real>(context, op.out, gelu ? op.pre_gelu : op.out, op.inp, op.weight, op.bias, gelu);
+}
+
+// The order of a product's sums does not depend on the number of rows.
+template <class Real>
+void execute(Context& context, const LinearDecode& op) {
+  forward<Real>(context, op.out, op.out, op.inp, op.weight, op.bias, op.gelu);
 }
 
 template <class Real>
@@ -99,6 +112,7 @@ void execute(Context& context, const LinearBackwardWeight& op) {
 }
 
 ZHGPT_DEFINED_FOR_FLOAT_AND_DOUBLE(LinearForward)
+ZHGPT_DEFINED_FOR_FLOAT_AND_DOUBLE(LinearDecode)
 ZHGPT_DEFINED_FOR_FLOAT_AND_DOUBLE(LinearBackwardInput)
 ZHGPT_DEFINED_FOR_FLOAT_AND_DOUBLE(LinearBackwardWeight)
 

@@ -3,14 +3,13 @@
 //   bias_gelu  pre_gelu += bias (n), in place when there is a bias; out = gelu(pre_gelu)
 //   dgelu      out *= gelu'(pre_gelu), in place
 // Element by element, so the bits depend on nothing else.
-//
-// GELU in the tanh form of D. Hendrycks, K. Gimpel, 2016: since (1 + tanh u) / 2 = 1 / (1 + exp(-2u)), it is
-// x / (1 + exp(-2u)) with u = sqrt(2/pi) (x + 0.044715 x^3): one exponential and one division.
 #include "cuda/bias_gelu.h"
 
 #include <algorithm>
 
+#include "cuda/gelu.cuh"
 #include "cuda/launch.cuh"
+#include "cuda/packs.cuh"
 
 namespace zhgpt::cuda {
 namespace {
@@ -20,36 +19,6 @@ using Epilogue = Product::Epilogue;
 constexpr int kThreads = 256;
 constexpr std::int64_t kMostBlocks = 1024;  // eight on each of about 130 SMs: one wave
 
-constexpr float kTwoSqrt2OverPi = 1.5957691216f, kCubic = 0.044715f;
-
-__device__ __forceinline__ float sigmoid_of_2u(float x) {
-  return __fdividef(1.f, 1.f + __expf(-kTwoSqrt2OverPi * x * fmaf(kCubic * x, x, 1.f)));
-}
-__device__ __forceinline__ float gelu(float x) {
-  return x * sigmoid_of_2u(x);
-}
-__device__ __forceinline__ float gelu_derivative(float x) {
-  const float s = sigmoid_of_2u(x), slope = kTwoSqrt2OverPi * fmaf(3 * kCubic * x, x, 1.f);  // of 2u
-  return s * fmaf(x * (1.f - s), slope, 1.f);
-}
-
-template <int kWidth, class T>
-__device__ __forceinline__ Pack<T, kWidth> load(const T* address) {
-  if constexpr (kWidth == 1) {
-    return {{*address}};
-  } else {
-    return load128(address);
-  }
-}
-template <int kWidth, class T>
-__device__ __forceinline__ void store(T* address, const Pack<T, kWidth>& pack) {
-  if constexpr (kWidth == 1) {
-    *address = pack[0];
-  } else {
-    store128(address, pack);
-  }
-}
-
 // Thread: every so manyth kWidth elements of out (m, n), in the order of memory.
 template <class T, Epilogue kEpilogue, int kWidth>
 __global__ void __launch_bounds__(kThreads)
@@ -57,26 +26,26 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t threads = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
   for (std::int64_t i = (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kWidth;
        i < elements; i += threads * kWidth) {
-    auto x = load<kWidth>(kEpilogue == Epilogue::bias ? out + i : pre_gelu + i);
+    auto x = load_pack<kWidth>(kEpilogue == Epilogue::bias ? out + i : pre_gelu + i);
     if constexpr (kEpilogue != Epilogue::dgelu) {
       if (bias) {
-        const auto b = load<kWidth>(bias + i % n);
+        const auto b = load_pack<kWidth>(bias + i % n);
 #pragma unroll
         for (int j = 0; j < kWidth; ++j) x[j] = from_float<T>(to_float(x[j]) + to_float(b[j]));
-        store<kWidth>(kEpilogue == Epilogue::bias ? out + i : pre_gelu + i, x);
+        store_pack(kEpilogue == Epilogue::bias ? out + i : pre_gelu + i, x);
       }
     }
     if constexpr (kEpilogue == Epilogue::bias_gelu) {
 #pragma unroll
       for (int j = 0; j < kWidth; ++j) x[j] = from_float<T>(gelu(to_float(x[j])));
-      store<kWidth>(out + i, x);
+      store_pack(out + i, x);
     } else if constexpr (kEpilogue == Epilogue::dgelu) {
-      auto gradient = load<kWidth>(out + i);
+      auto gradient = load_pack<kWidth>(out + i);
 #pragma unroll
       for (int j = 0; j < kWidth; ++j) {
         gradient[j] = from_float<T>(to_float(gradient[j]) * gelu_derivative(to_float(x[j])));
       }
-      store<kWidth>(out + i, gradient);
+      store_pack(out + i, gradient);
     }
   }
 }

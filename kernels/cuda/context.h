@@ -22,9 +22,10 @@ class Scratch {
   Scratch& operator=(const Scratch&) = delete;
 
   // The block, of at least so many bytes, aligned to 256. Asking for more than ever before waits for the
-  // stream and moves it, which must not happen while a step is captured: the first step is run without. On a
-  // dry stream the address means nothing. Throws OutOfMemory.
+  // stream and moves it, which must not happen while operations are captured: the first time they are run
+  // without. On a dry stream the address means nothing. Throws OutOfMemory.
   void* get(std::size_t bytes);
+  const void* data() const { return data_; }
   std::int64_t bytes() const { return static_cast<std::int64_t>(bytes_); }
 
  private:

@@ -93,7 +93,7 @@ Measured CudaBackend::measure(const std::function<void()>& before, const std::fu
 }
 
 std::unique_ptr<Recording> CudaBackend::record(std::function<void()> operations) {
-  return std::make_unique<cuda::GraphRecording>(stream_, std::move(operations));
+  return std::make_unique<cuda::GraphRecording>(context_, std::move(operations));
 }
 
 std::unique_ptr<Readback> CudaBackend::make_readback(std::int64_t bytes, const char*) {

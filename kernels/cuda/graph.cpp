@@ -6,11 +6,16 @@
 
 namespace zhgpt::cuda {
 
-GraphRecording::GraphRecording(Stream& stream, std::function<void()> operations)
-    : stream_(stream), operations_(std::move(operations)) {}
+GraphRecording::GraphRecording(Context& context, std::function<void()> operations)
+    : context_(context), operations_(std::move(operations)) {}
 
 GraphRecording::~GraphRecording() {
+  release();
+}
+
+void GraphRecording::release() noexcept {
   if (graph_) check_nothrow(cudaGraphExecDestroy(graph_), "cudaGraphExecDestroy");
+  graph_ = nullptr;
 }
 
 void GraphRecording::replay() {
@@ -19,24 +24,27 @@ void GraphRecording::replay() {
     warm_ = true;
     return;
   }
+  if (scratch_ != context_.scratch.data()) release();
   if (!graph_) capture();
-  check(cudaGraphLaunch(graph_, stream_.get()), "launch of the captured step");
+  check(cudaGraphLaunch(graph_, context_.stream.get()), "launch of the captured operations");
 }
 
 void GraphRecording::capture() {
   cudaGraph_t captured = nullptr;
+  cudaStream_t stream = context_.stream.get();
   // Thread-local: what other threads do meanwhile, such as a checkpoint's copies, is their own business.
-  check(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal), "begin of capture");
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "begin of capture");
   try {
     operations_();
   } catch (...) {
-    if (cudaStreamEndCapture(stream_.get(), &captured) == cudaSuccess) cudaGraphDestroy(captured);
+    if (cudaStreamEndCapture(stream, &captured) == cudaSuccess) cudaGraphDestroy(captured);
     throw;
   }
-  check(cudaStreamEndCapture(stream_.get(), &captured), "end of capture");
+  check(cudaStreamEndCapture(stream, &captured), "end of capture");
   const cudaError_t status = cudaGraphInstantiate(&graph_, captured, 0);
   check_nothrow(cudaGraphDestroy(captured), "cudaGraphDestroy");
-  check(status, "instantiation of the captured step");
+  check(status, "instantiation of the captured operations");
+  scratch_ = context_.scratch.data();
 }
 
 EventReadback::EventReadback(Stream& stream, std::int64_t bytes)

@@ -1,4 +1,4 @@
-// A step as one CUDA graph.
+// Operations as one CUDA graph.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -6,26 +6,29 @@
 #include <functional>
 #include <memory>
 
-#include "cuda/stream.h"
+#include "cuda/context.h"
 #include "zhgpt/backend.h"
 
 namespace zhgpt::cuda {
 
 // The first replay runs the operations one by one: scratch memory grows and products look for their
-// algorithms then. The second captures them, and from then on a replay is one launch.
+// algorithms then. The second captures them, and from then on a replay is one launch. A graph knows where
+// scratch memory was: when other operations have moved it since, a replay captures anew.
 class GraphRecording final : public Recording {
  public:
-  GraphRecording(Stream& stream, std::function<void()> operations);
+  GraphRecording(Context& context, std::function<void()> operations);
   ~GraphRecording() override;
   void replay() override;
 
  private:
   void capture();
+  void release() noexcept;
 
-  Stream& stream_;
+  Context& context_;
   std::function<void()> operations_;
   bool warm_ = false;
   cudaGraphExec_t graph_ = nullptr;
+  const void* scratch_ = nullptr;  // as it was captured
 };
 
 // Copies through page-locked memory and an event.

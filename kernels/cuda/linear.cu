@@ -10,6 +10,7 @@
 // The column sums go in two passes, whose order N and OC alone decide: rows in slabs, then the slabs.
 #include "cuda/launch.cuh"
 #include "cuda/ops.h"
+#include "cuda/packs.cuh"
 
 namespace zhgpt::cuda {
 namespace {
@@ -22,15 +23,6 @@ using Epilogue = Product::Epilogue;
 constexpr int kAcross = 16, kDown = 16, kSlabRows = 128;
 // Second pass: a block takes 32 columns, its threads every kSlabsAtOnce-th slab of them.
 constexpr int kSlabsAtOnce = 16;
-
-template <int kWidth, class T>
-__device__ __forceinline__ Pack<T, kWidth> load(const T* address) {
-  if constexpr (kWidth == 1) {
-    return {{*address}};
-  } else {
-    return load128(address);
-  }
-}
 
 // Block (slab, tile of columns): partial[slab, columns] (slabs, OC) = sums of dout (N, OC) over the slab's
 // rows.
@@ -48,7 +40,7 @@ __global__ void __launch_bounds__(kAcross* kDown)
 #pragma unroll
     for (int r = 0; r < kSlabRows / kDown; ++r) {
       const std::int64_t row = first_row + r * kDown;
-      packs[r] = row < N ? load<kWidth>(dout + row * OC + column) : Pack<T, kWidth>{};
+      packs[r] = row < N ? load_pack<kWidth>(dout + row * OC + column) : Pack<T, kWidth>{};
     }
 #pragma unroll
     for (const auto& pack : packs) {

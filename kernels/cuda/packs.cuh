@@ -58,8 +58,27 @@ __device__ __forceinline__ void store128_whole(T* address, const Pack128<T>& pac
   __stwb(detail::as_128_bits<uint4>(address), detail::same_bits<uint4>(pack));
 }
 
-// Of global memory. REQUIRES: kSize is 1, or a multiple of kWide<T> with an address that is a multiple of 16
-// bytes.
+// 128 bits of global memory, or a single element. REQUIRES: kSize is 1 or kWide<T>, and then an address that
+// is a multiple of 16 bytes.
+template <int kSize, class T>
+__device__ __forceinline__ Pack<T, kSize> load_pack(const T* address) {
+  if constexpr (kSize == 1) {
+    return {{*address}};
+  } else {
+    return load128(address);
+  }
+}
+template <int kSize, class T>
+__device__ __forceinline__ void store_pack(T* address, const Pack<T, kSize>& pack) {
+  if constexpr (kSize == 1) {
+    *address = pack[0];
+  } else {
+    store128(address, pack);
+  }
+}
+
+// The same as floats. REQUIRES: kSize is 1, or a multiple of kWide<T> with an address that is a multiple of
+// 16 bytes.
 template <int kSize, class T>
 __device__ __forceinline__ Pack<float, kSize> load_floats(const T* address) {
   Pack<float, kSize> x;

@@ -208,15 +208,17 @@ struct Options {
   std::uint64_t seed;
 };
 
-// The last kSampleHistory ids among the tokens before, newest first; returns how many. Every thread calls it.
+// The last kSampleHistory ids among the `position` tokens before, of which recent (R) has the last R, newest
+// first; returns how many. Every thread calls it.
 __device__ __forceinline__ int take_history(std::int32_t* history, const std::int32_t* recent, std::int64_t R,
-                                            int V) {
+                                            std::int64_t position, int V) {
   ZHGPT_SHARED(int, taken, [1]);
   if (warp_id() == 0) {
     int count = 0;
-    for (std::int64_t end = R; end > 0 && count < kSampleHistory; end -= kWarpSize) {
+    const std::int64_t oldest = position > R ? position - R : 0;
+    for (std::int64_t end = position; end > oldest && count < kSampleHistory; end -= kWarpSize) {
       const std::int64_t at = end - 1 - lane_id();
-      const std::int32_t id = at >= 0 ? recent[at] : -1;
+      const std::int32_t id = at >= oldest ? recent[at % R] : -1;
       const bool is_id = id >= 0 && id < V;
       const unsigned there = __ballot_sync(kFullWarp, is_id);
       const int place = count + __popc(there & ((1u << lane_id()) - 1));
@@ -324,8 +326,8 @@ __device__ __forceinline__ void list(Candidates& candidates, unsigned* ids, int 
 template <bool kKept>
 __global__ void __launch_bounds__(kThreads, 1)
     sample_kernel(std::int32_t* tokens, const float* logits, const std::int32_t* recent,
-                  const std::int32_t* positions, unsigned* spare, int V, std::int64_t R,
-                  std::uint64_t first_sample, Options options) {
+                  const std::int32_t* positions, const std::int64_t* samples, unsigned* spare, int V,
+                  std::int64_t R, Options options) {
   ZHGPT_SHARED(unsigned, ids, [kListed]);
   const std::int64_t row = blockIdx.x;
   logits += row * V;
@@ -340,7 +342,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   const bool penalises =
       options.repeat_penalty != 1 || options.presence_penalty != 0 || options.frequency_penalty != 0;
   const bool looks_back = recent && (penalises || options.no_repeat_ngram > 0);
-  const int before = looks_back ? take_history(history, recent + row * R, R, V) : 0;
+  const int before = looks_back ? take_history(history, recent + row * R, R, positions[row], V) : 0;
   if (penalises) penalise(orders, logits, history, before, options);
   const unsigned banned = ban_repeated_ngram(orders, history, before, options.no_repeat_ngram);
 
@@ -372,7 +374,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
   const Likelihood likelihood{logit_of(best), options.sharpness, options.min_p};
   const Mass total = total_of(candidates, likelihood);
-  const std::uint64_t sample = first_sample + static_cast<std::uint64_t>(row);
+  const auto sample = static_cast<std::uint64_t>(samples[row]);
   const PhiloxBlock bits =
       random_block(options.seed, RandomStream::sampling, static_cast<std::uint64_t>(positions[row]),
                    static_cast<std::uint32_t>(sample), sample >> 24);
@@ -403,19 +405,20 @@ void execute(Context& context, const SampleTokens& op) {
                         .greedy = o.temperature == 0,
                         .seed = o.seed};
   const std::int32_t* recent = op.recent ? op.recent.as<std::int32_t>() : nullptr;
+  const auto* samples = static_cast<const std::int64_t*>(op.samples.data);
   const std::size_t row_bytes = shared_bytes<unsigned>(static_cast<std::size_t>(V));
   const Cost cost{.bytes = static_cast<double>(op.logits.bytes())};
   LaunchShape shape{static_cast<unsigned>(B), kThreads};
   if (row_bytes <= kKeptBytes) {
     shape.shared_bytes = row_bytes;
     ZHGPT_LAUNCH(context.stream, cost, shape, sample_kernel<true>, op.tokens.as<std::int32_t>(),
-                 op.logits.as<float>(), recent, op.positions.as<std::int32_t>(), nullptr, V, R,
-                 op.first_sample, options);
+                 op.logits.as<float>(), recent, op.positions.as<std::int32_t>(), samples, nullptr, V, R,
+                 options);
   } else {
     auto* spare =
         static_cast<unsigned*>(context.scratch.get(static_cast<std::size_t>(B * V) * sizeof(unsigned)));
     ZHGPT_LAUNCH(context.stream, cost, shape, sample_kernel<false>, op.tokens.as<std::int32_t>(),
-                 op.logits.as<float>(), recent, op.positions.as<std::int32_t>(), spare, V, R, op.first_sample,
+                 op.logits.as<float>(), recent, op.positions.as<std::int32_t>(), samples, spare, V, R,
                  options);
   }
 }

@@ -269,6 +269,15 @@ void Backend::check(const CacheKeysValues& op) {
   if (T > S) c.fail("qkv", op.qkv.shape_text(), "at most " + std::to_string(S) + " rows");
 }
 
+void Backend::check(const LinearDecode& op) {
+  Operands c("LinearDecode", "inp", op.inp);
+  const auto N = c.dim("out", op.out, 2, 0), OC = op.out.dim(1), C = c.dim("inp", op.inp, 2, 1);
+  c.output("out", op.out, op.out.dtype == c.exact() ? c.exact() : op.inp.dtype, {N, OC});
+  c.input("inp", op.inp, {N, C});
+  c.input("weight", op.weight, {OC, C});
+  if (op.bias) c.input("bias", op.bias, {OC});
+}
+
 void Backend::check(const PackWeight& op) {
   Operands c("PackWeight", "weight", op.weight);
   c.input("weight", op.weight, DType::f32, {op.out.OC, op.out.C});
@@ -319,7 +328,19 @@ void Backend::check(const SampleTokens& op) {
   c.input("logits", op.logits, DType::f32, {B, V});
   if (op.recent) c.input("recent", op.recent, DType::i32, {B, c.dim("recent", op.recent, 2, 1)});
   c.input("positions", op.positions, DType::i32, {B});
+  c.input("samples", op.samples, DType::i64, {B});
   op.options.validate();
+}
+
+void Backend::check(const AppendTokens& op) {
+  Operands c("AppendTokens");
+  const auto B = c.dim("tokens", op.tokens, 1, 0);
+  c.output("inputs", op.inputs, DType::i32, {B});
+  c.output("recent", op.recent, DType::i32, {B, c.dim("recent", op.recent, 2, 1)});
+  c.output("written", op.written, DType::i32, {B, c.dim("written", op.written, 2, 1)});
+  c.output("positions", op.positions, DType::i32, {B});
+  c.output("lengths", op.lengths, DType::i32, {B});
+  c.input("tokens", op.tokens, DType::i32, {B});
 }
 
 void Backend::check(const BeginStep& op) {

@@ -57,7 +57,7 @@ Decoder::Decoder(Gpt& model, std::int64_t rows, WeightType weights)
   arena.add(qkv_, dtype, {N, 3 * C});
   arena.add(gelu_, dtype, {N, 4 * C});
   if (!packs) arena.add(pre_gelu_, dtype, {N, 4 * C});
-  arena.add(logits_, dtype, {rows, V});
+  arena.add(logits_, exact, {rows, V});
   activations_buffer_ = arena.allocate(backend_, "activations of decoding");
 
   Arena cache;
@@ -82,20 +82,28 @@ Decoder::Decoder(Gpt& model, std::int64_t rows, WeightType weights)
   }
 }
 
-void Decoder::linear(Tensor out, Tensor inp, const Weight& weight, bool gelu) {
+void Decoder::product_of_many(Tensor out, Tensor inp, const Weight& weight, bool gelu) {
+  if (weight.packed.data) return product_of_few(out, inp, weight, gelu);
+  const Tensor pre_gelu = gelu ? pre_gelu_.rows(0, out.dim(0)) : Tensor();
+  backend_.run(LinearForward{out, pre_gelu, inp, weight.tensor, weight.bias});
+}
+
+void Decoder::product_of_few(Tensor out, Tensor inp, const Weight& weight, bool gelu) {
   if (weight.packed.data) {
     backend_.run(PackedLinear{out, inp, weight.packed, weight.bias, gelu});
   } else {
-    const Tensor pre_gelu = gelu ? pre_gelu_.rows(0, out.dim(0)) : Tensor();
-    backend_.run(LinearForward{out, pre_gelu, inp, weight.tensor, weight.bias});
+    backend_.run(LinearDecode{out, inp, weight.tensor, weight.bias, gelu});
   }
 }
 
 // From residual_ to norm_, the input of the head: attention(layer) makes attention_ of qkv_.
 template <class Attention>
-void Decoder::blocks(std::int64_t N, const Attention& attention) {
+void Decoder::blocks(std::int64_t N, Product product, const Attention& attention) {
   const GptTensors& p = model_.param_tensors();
   const auto rows = [N](Tensor t) { return t.rows(0, N); };
+  const auto linear = [&](Tensor out, Tensor inp, const Weight& weight, bool gelu = false) {
+    (this->*product)(out, inp, weight, gelu);
+  };
   const auto add_branch = [&](Tensor& to, Tensor& from, Tensor weight, Tensor bias) {
     backend_.run(ResidualLayerNormForward{.out = rows(norm_),
                                           .residual = rows(to),
@@ -123,10 +131,6 @@ void Decoder::blocks(std::int64_t N, const Attention& attention) {
   }
 }
 
-void Decoder::head(std::int64_t first_row, Tensor inp) {
-  linear(logits_.rows(first_row, inp.dim(0)), inp, head_);
-}
-
 void Decoder::prefill(std::int64_t row, std::span<const std::int32_t> tokens) {
   const std::int64_t C = config_.n_embd, NH = config_.n_head, HS = config_.head_size();
   const auto T = static_cast<std::int64_t>(tokens.size());
@@ -134,7 +138,7 @@ void Decoder::prefill(std::int64_t row, std::span<const std::int32_t> tokens) {
   backend_.upload(tokens_.data, tokens.data(), T * 4);
   backend_.run(EmbeddingForward{
       residual_.rows(0, T).reshaped({1, T, C}), tokens_.rows(0, T).reshaped({1, T}), p.wte, p.wpe, {}});
-  blocks(T, [&](const Layer& layer) {
+  blocks(T, &Decoder::product_of_many, [&](const Layer& layer) {
     const auto of_row = [row, NH, HS](Tensor cache) {
       return cache.rows(row, 1).reshaped({NH, cache.dim(2), HS});
     };
@@ -144,23 +148,26 @@ void Decoder::prefill(std::int64_t row, std::span<const std::int32_t> tokens) {
     backend_.run(CacheKeysValues{of_row(layer.k_cache), of_row(layer.v_cache),
                                  qkv_.rows(0, T).reshaped({T, 3, NH, HS})});
   });
-  head(row, norm_.rows(T - 1, 1));
 }
 
 void Decoder::decode(std::int64_t first_row, std::span<const std::int32_t> tokens,
                      std::span<const std::int32_t> lengths) {
-  const std::int64_t NH = config_.n_head, HS = config_.head_size();
   const auto B = static_cast<std::int64_t>(tokens.size());
-  const GptTensors& p = model_.param_tensors();
   backend_.upload(tokens_.data, tokens.data(), B * 4);
   backend_.upload(lengths_.data, lengths.data(), B * 4);
-  backend_.run(EmbeddingDecode{residual_.rows(0, B), tokens_.rows(0, B), lengths_.rows(0, B), p.wte, p.wpe});
-  blocks(B, [&](const Layer& layer) {
+  decode(first_row, tokens_.rows(0, B), lengths_.rows(0, B));
+}
+
+void Decoder::decode(std::int64_t first_row, Tensor tokens, Tensor lengths) {
+  const std::int64_t B = tokens.dim(0), NH = config_.n_head, HS = config_.head_size();
+  const GptTensors& p = model_.param_tensors();
+  backend_.run(EmbeddingDecode{residual_.rows(0, B), tokens, lengths, p.wte, p.wpe});
+  blocks(B, &Decoder::product_of_few, [&](const Layer& layer) {
     backend_.run(AttentionDecode{attention_.rows(0, B).reshaped({B, NH, HS}),
                                  layer.k_cache.rows(first_row, B), layer.v_cache.rows(first_row, B),
-                                 qkv_.rows(0, B).reshaped({B, 3, NH, HS}), lengths_.rows(0, B)});
+                                 qkv_.rows(0, B).reshaped({B, 3, NH, HS}), lengths});
   });
-  head(first_row, norm_.rows(0, B));
+  product_of_few(logits_.rows(first_row, B), norm_.rows(0, B), head_, false);
 }
 
 }  // namespace zhgpt

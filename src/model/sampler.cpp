@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/decoder.h"
+#include "model/run_ahead.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
 
@@ -38,7 +39,9 @@ Generator::Generator(Gpt& model, std::int64_t rows, WeightType weights)
       decoder_(std::make_unique<Decoder>(model, rows, weights)),
       rows_(static_cast<std::size_t>(rows)),
       logits_(static_cast<std::size_t>(model.config().vocab_size)),
-      next_(static_cast<std::size_t>(rows)) {}
+      next_(static_cast<std::size_t>(rows)) {
+  if (!model.backend().reads_host_memory()) ahead_ = std::make_unique<RunAhead>(*decoder_, rows);
+}
 
 Generator::~Generator() = default;
 
@@ -46,12 +49,12 @@ void Generator::start(std::int64_t row, std::span<const std::int32_t> prompt, st
   Row& r = rows_[static_cast<std::size_t>(row)];
   r = Row{.tokens = std::move(r.tokens), .sample = sample, .is_active = true};
   begin_text(r.tokens, prompt);
+  forget_ahead();
 }
 
 void Generator::append(std::int32_t id, std::int64_t row) {
-  Row& r = rows_[static_cast<std::size_t>(row)];
-  r.tokens.push_back(id);
-  r.has_logits = false;
+  push(rows_[static_cast<std::size_t>(row)], id);
+  forget_ahead();
 }
 
 void Generator::undo(std::int64_t count, std::int64_t row) {
@@ -59,15 +62,31 @@ void Generator::undo(std::int64_t count, std::int64_t row) {
   r.tokens.resize(r.tokens.size() - static_cast<std::size_t>(count));
   r.cached = std::max<std::int64_t>(0, std::min(r.cached, count_of(r.tokens) - r.begin));
   r.has_logits = false;
+  forget_ahead();
 }
 
-// Otherwise its whole window is to be read.
-bool Generator::wants_one_token(const Row& r) const {
-  const std::int64_t n = count_of(r.tokens);
-  return r.begin == window_begin(n, block_size_) && r.cached > 0 && r.begin + r.cached == n - 1;
+void Generator::push(Row& row, std::int32_t id) {
+  row.tokens.push_back(id);
+  row.has_logits = false;
 }
 
-// Of every active row. Rows that follow each other and lack one token go together; each other one for itself.
+void Generator::forget_ahead() {
+  if (ahead_) ahead_->stop();
+}
+
+// The cache becomes that of the row's window but for its last token, which `decode` adds.
+void Generator::prepare(std::int64_t row) {
+  Row& r = rows_[static_cast<std::size_t>(row)];
+  const std::int64_t n = count_of(r.tokens), begin = window_begin(n, block_size_), before = n - 1 - begin;
+  if (before > 0 && (r.begin != begin || r.cached < before)) {
+    decoder_->prefill(
+        row, std::span(r.tokens).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(before)));
+  }
+  r.begin = begin;
+  r.cached = before;
+}
+
+// Rows that follow each other go together.
 void Generator::catch_up() {
   ids_.clear();
   lengths_.clear();
@@ -82,18 +101,10 @@ void Generator::catch_up() {
       decode_before(row);
       continue;
     }
-    const std::int64_t n = count_of(r.tokens);
-    if (r.cached > 0 && r.begin + r.cached == n) --r.cached;  // logits of the last token are asked for again
+    prepare(row);
+    ids_.push_back(r.tokens.back());
+    lengths_.push_back(static_cast<std::int32_t>(r.cached++));
     r.has_logits = true;
-    if (wants_one_token(r)) {
-      ids_.push_back(r.tokens.back());
-      lengths_.push_back(static_cast<std::int32_t>(r.cached++));
-    } else {
-      decode_before(row);
-      r.begin = window_begin(n, block_size_);
-      r.cached = n - r.begin;
-      decoder_->prefill(row, std::span(r.tokens).last(static_cast<std::size_t>(r.cached)));
-    }
   }
   decode_before(rows());
 }
@@ -105,16 +116,54 @@ std::span<const float> Generator::logits(std::int64_t row) {
 }
 
 std::span<const std::int32_t> Generator::next_all(const SamplingOptions& options) {
-  catch_up();
-  for (std::int64_t row = 0; row < rows(); ++row) {
-    Row& r = rows_[static_cast<std::size_t>(row)];
-    std::int32_t& id = next_[static_cast<std::size_t>(row)] = -1;
-    if (!r.is_active) continue;
-    read_logits(decoder_->backend(), decoder_->logits(row), logits_);
-    id = choose_token(logits_, r.tokens, options, r.sample, r.tokens.size());
-    append(id, row);
+  std::fill(next_.begin(), next_.end(), -1);
+  const auto is_active = [](const Row& r) { return r.is_active; };
+  if (std::none_of(rows_.begin(), rows_.end(), is_active)) return next_;
+  ahead_ ? choose_ahead(options) : choose_here(options);
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    if (rows_[row].is_active && next_[row] == kNoToken) {
+      forget_ahead();
+      throw ConfigError(tr(Msg::nothing_to_choose));
+    }
+  }
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    if (rows_[row].is_active) push(rows_[row], next_[row]);
   }
   return next_;
+}
+
+void Generator::choose_here(const SamplingOptions& options) {
+  catch_up();
+  for (std::int64_t row = 0; row < rows(); ++row) {
+    const Row& r = at(row);
+    if (!r.is_active) continue;
+    read_logits(decoder_->backend(), decoder_->logits(row), logits_);
+    next_[static_cast<std::size_t>(row)] =
+        choose_token_or_none(logits_, r.tokens, options, r.sample, r.tokens.size());
+  }
+}
+
+// Until a window is full the device needs nothing from here.
+void Generator::choose_ahead(const SamplingOptions& options) {
+  if (!ahead_->goes_on(options)) {
+    std::vector<RunAhead::Text> texts(rows_.size());
+    std::int64_t room = block_size_;
+    for (std::int64_t row = 0; row < rows(); ++row) {
+      const Row& r = at(row);
+      if (!r.is_active) continue;
+      prepare(row);
+      texts[static_cast<std::size_t>(row)] = {r.tokens, r.cached, r.sample};
+      room = std::min(room, block_size_ - r.cached);
+    }
+    ahead_->begin(texts, room, options);
+  }
+  const std::span<const std::int32_t> ids = ahead_->take();
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    Row& r = rows_[row];
+    if (!r.is_active) continue;
+    next_[row] = ids[row];
+    r.cached = count_of(r.tokens) - r.begin;
+  }
 }
 
 void UncachedGenerator::start(std::span<const std::int32_t> prompt, std::uint64_t sample) {

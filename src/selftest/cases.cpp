@@ -194,6 +194,14 @@ Case attention_decode(Index B, Index NH, Index HS, Index S) {
             return Prepared{runner(o, op), {{"out", out, 2, true}, {"k_cache", k}, {"v_cache", v}}};
           }};
 }
+Case linear_decode(Index N, Index C, Index OC, bool gelu) {
+  return {gelu ? "LinearDecode, GELU" : "LinearDecode", shape({{"N", N}, {"C", C}, {"OC", OC}}),
+          [=](Operands& o, Backend&) {
+            const Tensor out = o.unset({N, OC});
+            const LinearDecode op{out, o.reals({N, C}), o.reals({OC, C}), o.reals({OC}), gelu};
+            return Prepared{runner(o, op), {{"out", out, root(C), gelu}}};
+          }};
+}
 
 // Logits of a few nats, as models have them.
 Case head_loss(Index N, Index C, Index V) {
@@ -240,9 +248,26 @@ Case sample_tokens(Index B, Index V) {
   return {"SampleTokens", shape({{"B", B}, {"V", V}}),
           [=](Operands& o, Backend&) {
             const Tensor tokens = o.ids({B}, 2);
-            const SampleTokens op{tokens,           o.floats({B, V}, 4),     o.ids({B, 64}, V),
-                                  o.ids({B}, 1000), {.repeat_penalty = 1.2}, 7};
+            std::vector<std::int64_t> samples;
+            for (Index b = 0; b < B; ++b) samples.push_back((Index{1} << 40) - b);
+            const SampleTokens op{tokens,           o.floats({B, V}, 4),   o.ids({B, 64}, V),
+                                  o.ids({B}, 1000), o.longs(samples, {B}), {.repeat_penalty = 1.2}};
             return Prepared{runner(o, op), {{"tokens", tokens, 0}}};
+          },
+          false};
+}
+Case append_tokens(Index B) {
+  return {"AppendTokens", shape({{"B", B}}),
+          [=](Operands& o, Backend&) {
+            const Tensor inputs = o.ids({B}, 9), recent = o.ids({B, 64}, 9), written = o.ids({B, 4}, 9),
+                         positions = o.ids({B}, 1000), lengths = o.ids({B}, 1000);
+            const AppendTokens op{inputs, recent, written, positions, lengths, o.ids({B}, 1000)};
+            return Prepared{runner(o, op),
+                            {{"inputs", inputs, 0},
+                             {"recent", recent, 0},
+                             {"written", written, 0},
+                             {"positions", positions, 0},
+                             {"lengths", lengths, 0}}};
           },
           false};
 }
@@ -331,7 +356,11 @@ std::vector<Case> operation_cases(bool quick) {
       add(head_loss(real ? 2048 : s.N(), s.C(), s.V), real);
       add(head_loss_alone(real ? 2048 : s.N(), s.C(), s.V), real);
       if (!real) add(head_ranks(s.N(), s.V), false);
+      add(linear_decode(s.B, s.C(), 4 * s.C(), true), real);
+      add(linear_decode(1, 4 * s.C(), s.C(), false), real);
+      add(linear_decode(1, s.C(), s.V, false), real);
       add(sample_tokens(real ? 1 : s.B, s.V), real);
+      add(append_tokens(s.B), real);
       add_linear(s.N(), s.C(), 3 * s.C(), false, false, real);
       add_linear(s.N(), s.C(), s.C(), false, false, real);
       add_linear(s.N(), s.C(), 4 * s.C(), true, false, real);

@@ -91,6 +91,12 @@ Tensor Operands::ids(Shape shape, std::int64_t limit) {
   return tensor;
 }
 
+Tensor Operands::longs(const std::vector<std::int64_t>& values, Shape shape) {
+  Tensor tensor(nullptr, DType::i64, shape);
+  tensor.data = room(values.data(), tensor.bytes());
+  return tensor;
+}
+
 StepState* Operands::state(const StepState& initial) {
   return static_cast<StepState*>(room(&initial, sizeof initial));
 }

@@ -32,6 +32,7 @@ class Operands {
   Tensor given(const std::vector<double>& values, Shape shape);
   Tensor given_exact(const std::vector<double>& values, Shape shape);
   Tensor ids(Shape shape, std::int64_t limit);  // i32 in [0, limit)
+  Tensor longs(const std::vector<std::int64_t>& values, Shape shape);
   StepState* state(const StepState& initial);
 
  private:

@@ -33,14 +33,16 @@ const Promise kPromises[] = {
     {"attention_.*_kernel<float, 32, true>", true},  // two columns a thread: 64 bits at most
     {"attention_decode_kernel<Spread<.*, [48], 1> ?>", true, true,
      4},  // the sums of a split are single numbers
+    {"cache_keys_values_kernel<.*, [48]>", true, true},
     {"column_sums_kernel<.*, [48]>", true},
     {"dropout_backward_kernel<.*, [48]>", true, true},
-    {"embedding_forward_kernel<.*, [48]>", true, true},
+    {"embedding_(decode|forward)_kernel<.*, [48]>", true, true},
     {"epilogue_kernel<.*, [48]>", true, true},
     {"gather_batch_kernel<.*, 4, .*>", false, true},
     {"join_runs_kernel<[48]>", true, true},
     {"layernorm_(forward|backward)_kernel<.*>", true, true, 2},  // and mean and rstd
     {"layernorm_(forward|backward|columns)_any_kernel<.*, [48]>", true, true, 2},
+    {"linear_decode_kernel<.*, [48], [148]>", true},
     {"position_gradient_kernel<.*, [48]>", true, true},
     {R"(softmax_loss_kernel<.*, \(Row\)0>)", true},              // without gradients
     {R"(softmax_loss_kernel<.*, \(Row\)[12]>)", true, true, 2},  // and the loss, and what no pack divides

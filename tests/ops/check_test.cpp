@@ -116,6 +116,16 @@ TEST_F(Check, AttentionShapes) {
             "AttentionForward: qkv: got (1, 4, 3, 3, 2), expected (1, 4, 3, 2, 3)");
 }
 
+TEST_F(Check, TextsThatGoOn) {
+  AppendTokens op{ids({2}), ids({2, 4}), ids({2, 3}), ids({2}), ids({3}), ids({2})};
+  EXPECT_EQ(refusal(op), "AppendTokens: lengths: got (3), expected (2)");
+  op.lengths = ids({2});
+  op.tokens = op.inputs;
+  EXPECT_EQ(refusal(op), "AppendTokens: tokens: got memory that overlaps inputs, expected memory of its own");
+  EXPECT_EQ(refusal(SampleTokens{ids({2}), real({2, 5}), {}, ids({2}), ids({2}), {}}),
+            "SampleTokens: samples: got i32, expected i64");
+}
+
 TEST(Factory, KnowsItsDevices) {
   EXPECT_EQ(make_backend("cpu", 3)->name(), "cpu, 3 threads");
   EXPECT_EQ(make_backend("cpu", 1)->name(), "cpu, 1 thread");

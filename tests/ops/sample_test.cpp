@@ -14,26 +14,32 @@ class Sample : public OnDevice {
     OnDevice::SetUp();
   }
 
-  // Rows of logits with what came before them, sampled at once and one by one by choose_token.
+  // Rows of logits with what came before them, oldest first, sampled at once and one by one by choose_token.
+  // So many tokens of each text are older than that, unless all there were are given.
   void expect_choices(const Values<double>& logits, Index B, Index V, const SamplingOptions& options,
-                      const std::vector<std::int32_t>& recent = {}) {
+                      const std::vector<std::int32_t>& recent = {}, Index older = 1) {
     const std::vector<float> narrow(logits.begin(), logits.end());
     const Index R = static_cast<Index>(recent.size()) / B;
-    std::vector<std::int32_t> positions, want;
+    std::vector<std::int32_t> positions, want, ring(recent.size());
+    std::vector<std::int64_t> samples;
     for (Index b = 0; b < B; ++b) {
-      positions.push_back(static_cast<std::int32_t>(3 * b + 1));
+      const Index position = R + older * (3 * b + 1);
       std::vector<std::int32_t> before;
       for (Index r = 0; r < R; ++r) {
-        if (const auto id = recent[static_cast<std::size_t>(b * R + r)]; id >= 0) before.push_back(id);
+        const std::int32_t id = recent[static_cast<std::size_t>(b * R + r)];
+        ring[static_cast<std::size_t>(b * R + (position - R + r) % R)] = id;
+        if (id >= 0) before.push_back(id);
       }
+      positions.push_back(static_cast<std::int32_t>(position));
+      samples.push_back(kFirst - 5 * b);
       want.push_back(choose_token_or_none({narrow.data() + b * V, static_cast<std::size_t>(V)}, before,
-                                          options, static_cast<std::uint64_t>(kFirst + b),
-                                          static_cast<std::uint64_t>(3 * b + 1)));
+                                          options, static_cast<std::uint64_t>(samples.back()),
+                                          static_cast<std::uint64_t>(position)));
     }
     const Tensor tokens = bench().ints(std::vector<std::int32_t>(static_cast<std::size_t>(B), -7), {B});
     bench().run(SampleTokens{tokens, bench().floats(narrow).reshaped({B, V}),
-                             R > 0 ? bench().ints(recent, {B, R}) : Tensor{}, bench().ints(positions, {B}),
-                             options, kFirst});
+                             R > 0 ? bench().ints(ring, {B, R}) : Tensor{}, bench().ints(positions, {B}),
+                             bench().longs(samples, {B}), options});
     EXPECT_EQ(bench().read_ints(tokens), want)
         << "V " << V << " R " << R << " top_k " << options.top_k << " typical_p " << options.typical_p
         << " top_p " << options.top_p << " min_p " << options.min_p << " temperature " << options.temperature
@@ -41,7 +47,7 @@ class Sample : public OnDevice {
         << options.frequency_penalty << " in " << options.repeat_last_n << " n-gram "
         << options.no_repeat_ngram;
   }
-  static constexpr Index kFirst = (Index{1} << 24) - 3;  // the rows cross into the upper word of the sample
+  static constexpr Index kFirst = (Index{1} << 40) + 3;  // down through where words of the counter change
 };
 
 TEST_P(Sample, EveryFilter) {
@@ -88,10 +94,29 @@ TEST_P(Sample, WhatCameBeforeIsLessLikely) {
     for (const double penalty : {0.5, 3.}) {
       for (const double temperature : {0., 0.9}) {
         expect_choices(random_reals(B * V, 6, 2), B, V,
-                       {.temperature = temperature, .top_k = 30, .repeat_penalty = penalty}, recent);
+                       {.temperature = temperature, .top_k = 30, .repeat_penalty = penalty}, recent,
+                       penalty < 1 ? 0 : 7);
       }
     }
   }
+}
+
+// What lies in `recent` behind the text's end is no part of it.
+TEST_P(Sample, TextsShorterThanWhatIsKept) {
+  const Index V = 20, R = 40;
+  std::vector<std::int32_t> recent(static_cast<std::size_t>(2 * R), 2);
+  recent[0] = recent[static_cast<std::size_t>(R)] = 1;
+  for (Index i = 1; i <= 5; ++i) recent[static_cast<std::size_t>(R + i)] = static_cast<std::int32_t>(1 + i);
+  std::vector<float> logits(static_cast<std::size_t>(2 * V), 0);
+  logits[1] = logits[static_cast<std::size_t>(V + 1)] = -1;
+  const Tensor tokens = bench().ints({-7, -7}, {2});
+  bench().run(SampleTokens{tokens,
+                           bench().floats(logits).reshaped({2, V}),
+                           bench().ints(recent, {2, R}),
+                           bench().ints({1, 6}, {2}),
+                           bench().longs({0, 0}, {2}),
+                           {.temperature = 0, .no_repeat_ngram = 1}});
+  EXPECT_EQ(bench().read_ints(tokens), (std::vector<std::int32_t>{2, 7}));
 }
 
 TEST_P(Sample, EveryPenaltyAsFarBackAsItLooks) {

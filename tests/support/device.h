@@ -71,6 +71,9 @@ class Workbench {
   Tensor ints(const std::vector<std::int32_t>& values, std::initializer_list<std::int64_t> shape) {
     return place(values.data(), DType::i32, shape);
   }
+  Tensor longs(const std::vector<std::int64_t>& values, std::initializer_list<std::int64_t> shape) {
+    return place(values.data(), DType::i64, shape);
+  }
   Tensor shorts(const std::vector<std::uint16_t>& values, std::initializer_list<std::int64_t> shape) {
     return place(values.data(), DType::u16, shape);
   }
