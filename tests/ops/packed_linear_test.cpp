@@ -1,6 +1,6 @@
 // PackWeight and PackedLinear: of f32 weights the bits of LinearForward, of bf16 ones those of the rounded
-// weight, of int8 ones the product of whole numbers that ops.h defines. Only the CPU packs;
-// tests/instructions runs this file again with other instructions of the processor.
+// weight, of int8 ones the product of whole numbers that ops.h defines. Only the CPU packs; this file runs
+// again with other instructions of the processor (cmake/other_instructions.cmake).
 #include <cfloat>
 
 #include "support/device.h"
