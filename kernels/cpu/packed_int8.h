@@ -1,7 +1,6 @@
 // Products of whole numbers of eight bits, as PackedLinear in ops.h defines them: a row of the input is
-// rounded like a channel of the weight, and their product is exact. Processors multiply four bytes a lane and
-// add them up in 32 bits in one instruction (AVX-512 VNNI), three (AVX2), or one by one: all with the same
-// bits.
+// rounded like a channel of the weight, and their product is exact. Four products of bytes are added up in a
+// lane of 32 bits by one instruction (AVX-512 VNNI), by four (AVX2) or by some more: all with the same bits.
 #pragma once
 
 #include <cstdint>
