@@ -143,17 +143,20 @@ void measure_sampling(Backend& backend, const Arguments& a) {
   Generator generator(model, 1, a.weights);
   const SamplingOptions options;
   std::int64_t characters = 0;
-  double total_ms = 0;
+  double total_ms = 0, total_cpu_ms = 0;
   for (bool warm = false; total_ms < 1e3 * a.seconds; warm = true) {  // texts of one window each
     generator.start({}, 0);
     const auto from = Clock::now();
+    const double cpu_from = cpu_ms();
     for (std::int64_t i = 1; i < a.config.model.block_size; ++i) generator.next(options);
     if (!warm) continue;
     total_ms += ms_since(from);
+    total_cpu_ms += cpu_ms() - cpu_from;
     characters += a.config.model.block_size - 1;
   }
-  std::printf("chars_per_s=%.1f\nchars=%lld\n", 1e3 * static_cast<double>(characters) / total_ms,
-              static_cast<long long>(characters));
+  const auto count = static_cast<double>(characters);
+  std::printf("chars_per_s=%.1f\ncpu_us_per_char=%.2f\nchars=%lld\n", 1e3 * count / total_ms,
+              1e3 * total_cpu_ms / count, static_cast<long long>(characters));
 }
 
 }  // namespace

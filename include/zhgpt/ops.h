@@ -204,26 +204,35 @@ struct LinearDecode {
 };
 
 // The same of a weight (OC, C) that is laid out once for it.
-enum class WeightType { f32, bf16, int8 };  // int8: with one factor an output channel, max|w| / 127
+enum class WeightType { f32, bf16, int8 };
 struct PackedWeight {
   void* data = nullptr;
   WeightType type = WeightType::f32;
   std::int64_t OC = 0, C = 0;
 
-  // Memory it takes: channels in groups of 64, the factors behind them.
+  static constexpr std::int64_t kMostInt8 = std::int64_t{1} << 17;  // C: their sums fit 32 bits
+
+  // Words of 32 bits that a channel takes.
+  static constexpr std::int64_t words(WeightType type, std::int64_t C) {
+    return type == WeightType::f32 ? C : type == WeightType::bf16 ? (C + 1) / 2 : (C + 3) / 4;
+  }
+  // Memory it takes: channels in groups of 64, with int8 their factors behind them.
   static constexpr std::int64_t bytes(WeightType type, std::int64_t OC, std::int64_t C) {
     const std::int64_t channels = (OC + 63) / 64 * 64;
-    return type == WeightType::f32    ? channels * C * 4
-           : type == WeightType::bf16 ? channels * C * 2
-                                      : channels * (C + 4);
+    return channels * 4 * (words(type, C) + (type == WeightType::int8 ? 1 : 0));
   }
 };
-// Where Backend::packs_weights, in f32; elsewhere LinearDecode reads weights as they are.
+// Where Backend::packs_weights, in f32; elsewhere LinearDecode reads weights as they are. bf16: each weight
+// w is rounded to the nearest. int8: q = w / f to the nearest whole number, ties to even, cut at +-127, where
+// f = max|w| / 127 of the channel; C <= kMostInt8.
 struct PackWeight {
   PackedWeight out;  // = weight, rounded to its type
   Tensor weight;     // (OC, C)
 };
 // out = inp . weight^T + bias, then GELU if so asked, as in LinearForward: of f32 weights the same bits.
+// With int8 weights each row of inp is rounded like a channel, and inp . weight^T is (f_weight * f_inp) * sum
+// of q_weight * q_inp: the sum is exact, so that all instructions give the same bits. A channel or a row in
+// which a number is not finite gives NaN.
 struct PackedLinear {
   Tensor out;  // (N, OC) =
   Tensor inp;  // (N, C)

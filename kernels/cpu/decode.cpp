@@ -32,17 +32,20 @@ void execute(Context& context, const CacheKeysValues& op) {
   });
 }
 
-// A row a tile: a head alone is too little to hand to another thread.
+// A tile is some heads of one row.
 template <class Real>
 void execute(Context& context, const AttentionDecode& op) {
+  constexpr std::int64_t kWork = 1 << 12;  // so many elements of the keys are worth handing to another thread
   const std::int64_t B = op.out.dim(0), NH = op.out.dim(1), HS = op.out.dim(2), S = op.k_cache.dim(2);
+  const std::int64_t per_tile = std::max<std::int64_t>(1, kWork / (S * HS)), tiles = tiles_of(NH, per_tile);
   const Real scale = 1 / std::sqrt(static_cast<Real>(HS));
   const std::int64_t scratch = Workspace<Real>::size(S, HS);
   context.reserve<Real>(scratch);
-  context.pool.for_each_tile(B, [&](std::int64_t b, int thread) {
-    const std::int64_t length = op.lengths.as<std::int32_t>()[b], keys = length + 1;
+  context.pool.for_each_tile(B * tiles, [&](std::int64_t number, int thread) {
+    const std::int64_t b = number / tiles, length = op.lengths.as<std::int32_t>()[b], keys = length + 1;
+    const Tile heads(number % tiles, per_tile, NH);
     const Workspace<Real> work(context.scratch<Real>(thread, scratch), S, HS);
-    for (std::int64_t head = 0; head < NH; ++head) {
+    for (std::int64_t head = heads.begin; head < heads.begin + heads.count; ++head) {
       const std::int64_t row_head = b * NH + head;
       const Real *q = op.qkv.as<Real>() + (b * 3 * NH + head) * HS, *k = q + NH * HS, *v = k + NH * HS;
       Real *k_cache = op.k_cache.as<Real>() + row_head * S * HS,

@@ -164,9 +164,10 @@ template <class T, int kRows>
   tile.write(c, c_stride, how);
 }
 
-// Calls f with the height as a constant.
+// Calls f with the height as a constant: a multiple of kHeightStep, or 1.
 template <int kRows = kTileRows, class F>
 void with_height(std::int64_t height, const F& f) {
+  if (height == 1) return f(std::integral_constant<int, 1>{});
   if constexpr (kRows > kHeightStep) {
     if (height < kRows) return with_height<kRows - kHeightStep>(height, f);
   }
@@ -264,9 +265,10 @@ void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span,
               Sum sum) {
   static_assert(kColumnStep % kPanel<T> == 0);
   const std::int64_t n = span.count, first_panel = span.begin / kPanel<T>;
-  // The tiles read A where it lies, but for a last one whose height is no multiple of kHeightStep.
+  // The tiles read A where it lies, but for a last one whose height is no multiple of kHeightStep. A row
+  // alone, as in decoding, is a tile of its own.
   const std::int64_t last = m / kTileRows * kTileRows;
-  const bool copied = m % kHeightStep != 0;
+  const bool copied = m % kHeightStep != 0 && m != 1;
   T rest[kTileRows * kDepth];
   for (std::int64_t k0 = 0; k0 < b.depth(); k0 += kDepth) {
     const std::int64_t depth = std::min(kDepth, b.depth() - k0);
@@ -277,7 +279,7 @@ void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span,
       const std::int64_t columns = std::min(kPanel<T>, n - column);
       for (std::int64_t row = 0; row < m; row += kTileRows) {
         const std::int64_t rows = std::min<std::int64_t>(kTileRows, m - row);
-        const std::int64_t height = pieces_of(rows, kHeightStep) * kHeightStep;
+        const std::int64_t height = m == 1 ? 1 : pieces_of(rows, kHeightStep) * kHeightStep;
         T* at = c + row * c_stride + column;
         const bool whole = rows == height && columns == kPanel<T>;
         T edge[kTileRows * kPanel<T>];  // a tile that C does not hold whole is computed here, and what is

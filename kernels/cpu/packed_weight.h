@@ -1,9 +1,10 @@
 // A weight (OC, C) laid out for products with few rows: 64 output channels side by side, so that a row of the
-// result takes one stream through memory and no transposing. Held as f32, as bf16, or as whole numbers of
-// eight bits with one factor a channel.
+// result takes one stream through memory and no transposing. A channel has a lane of 32 bits, which holds one
+// element of f32, two successive ones of bf16, four of int8; where C ends within a lane, zeros follow.
 //
-// Each output is summed over c as gemm.h says, in order, in chunks of kDepth: in f32 it has the bits of the
-// product that training computes.
+// In f32 and bf16 each output is summed over c as gemm.h says, in order, in chunks of kDepth: in f32 it has
+// the bits of the product that training computes. In int8 the sum is one of whole numbers, so that its order
+// does not matter: packed_int8.h.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ constexpr std::int64_t kGroup = 64;  // output channels side by side
 void pack_group(const PackedWeight& to, const float* weight, std::int64_t group);
 
 // out[n, 64 group + i] = inp[n, :] . weight[64 group + i, :] for the group's channels and N rows; out (N,
-// OC).
+// OC). REQUIRES: f32 or bf16.
 void multiply_group(const PackedWeight& weight, std::int64_t group, const float* inp, std::int64_t N,
                     float* out);
 

@@ -149,6 +149,47 @@ Case linear_backward_weight(Index N, Index C, Index OC) {
           }};
 }
 
+std::string with_type(const char* op, WeightType type) {
+  constexpr const char* kNames[] = {", f32", ", bf16", ", int8"};
+  return std::string(op) + kNames[static_cast<int>(type)];
+}
+Tensor memory_of(Operands& o, WeightType type, Index OC, Index C) {
+  return o.ids({PackedWeight::bytes(type, OC, C) / 4}, 2);
+}
+// To the bit as the CPU packs it.
+Case pack_weight(WeightType type, Index C, Index OC) {
+  return {with_type("PackWeight", type), shape({{"C", C}, {"OC", OC}}),
+          [=](Operands& o, Backend&) {
+            const Tensor memory = memory_of(o, type, OC, C);
+            const PackWeight op{{memory.data, type, OC, C}, o.floats({OC, C})};
+            return Prepared{runner(o, op), {{"out", memory, 0}}};
+          },
+          false, true};
+}
+// Whole numbers, 127 the largest of each row, so that every type holds them as they are.
+Tensor whole_numbers(Operands& o, Index rows, Index columns) {
+  std::vector<double> values;
+  for (Index i = 0; i < rows * columns; ++i) {
+    values.push_back(i % columns == 0 ? 127 : static_cast<double>(i * 37 % 255 - 127));
+  }
+  return o.given(values, {rows, columns});
+}
+Case packed_linear(WeightType type, Index N, Index C, Index OC) {
+  return {with_type("PackedLinear", type), shape({{"N", N}, {"C", C}, {"OC", OC}}),
+          [=](Operands& o, Backend& cpu) {
+            const Tensor out = o.unset({N, OC}), inp = whole_numbers(o, N, C),
+                         weight = whole_numbers(o, OC, C), bias = o.reals({OC});
+            const Output output{"out", out, root(C)};
+            if (o.dtype() == DType::f64) {
+              return Prepared{runner(o, LinearForward{out, {}, inp, weight, bias}), {output}};
+            }
+            const PackedWeight packed{memory_of(o, type, OC, C).data, type, OC, C};
+            cpu.run(PackWeight{packed, weight});
+            return Prepared{runner(o, PackedLinear{out, inp, packed, bias, false}), {output}};
+          },
+          true, true};
+}
+
 Case attention_forward(const Size& s) {
   return {"AttentionForward", shape({{"B", s.B}, {"T", s.T}, {"NH", s.NH}, {"HS", s.HS}}),
           [s](Operands& o, Backend&) {
@@ -365,6 +406,10 @@ std::vector<Case> operation_cases(bool quick) {
       add_linear(s.N(), s.C(), s.C(), false, false, real);
       add_linear(s.N(), s.C(), 4 * s.C(), true, false, real);
       add_linear(s.N(), 4 * s.C(), s.C(), false, true, real);
+      for (const WeightType type : {WeightType::f32, WeightType::bf16, WeightType::int8}) {
+        add(pack_weight(type, s.C(), 3 * s.C()), real);
+        add(packed_linear(type, real ? 1 : s.N(), s.C(), 3 * s.C()), real);
+      }
       add(accumulate_loss(s.N()), real);
     }
     for (const Index P : real ? std::vector<Index>{Index{1} << 25} : std::vector<Index>{5, 10007}) {

@@ -1,5 +1,4 @@
-// What the selftest runs: every operation of ops.h at some shapes, with operands and bounds; but for packing,
-// which only the CPU has.
+// What the selftest runs: every operation of ops.h at some shapes, with operands and bounds.
 #pragma once
 
 #include <functional>
@@ -30,6 +29,7 @@ struct Case {
   // `cpu` computes what an operation is given by others before it. Called for the device and for the CPU.
   std::function<Prepared(Operands& operands, Backend& cpu)> prepare;
   bool has_reals = true;  // false: no operand follows the dtype
+  bool packed = false;    // only where Backend::packs_weights, in f32
   bool timed = false;
 };
 

@@ -173,8 +173,27 @@ TEST(Decoding, DoublesToo) {
   }
 }
 
-// A weight is off by at most 2^-9 of itself in bf16, by max|w| / 254 in int8. Through four products and a
-// head the errors of so many inputs average out: a few of these units of the logits' own spread.
+// Token by token and all at once: rounding a row looks at that row alone.
+TEST(Decoding, WithRoundedWeightsTooTheCacheChangesNoBit) {
+  for (const ModelConfig& config : kConfigs) {
+    Model model(config, 3);
+    const Ids text = some_text(config, config.block_size - 1);
+    for (const WeightType weights : {WeightType::bf16, WeightType::int8}) {
+      Generator stepwise(model.gpt, 1, weights), at_once(model.gpt, 2, weights);
+      stepwise.start({}, 0);
+      for (const std::int32_t id : text) {
+        stepwise.logits();
+        stepwise.append(id);
+      }
+      at_once.start(1, text, 0);
+      EXPECT_TRUE(same_bits(stepwise.logits(), at_once.logits(1))) << static_cast<int>(weights);
+    }
+  }
+}
+
+// A weight is off by at most 2^-9 of itself in bf16, by max|w| / 254 in int8, where the rows are rounded like
+// the weights. Through four products and a head the errors of so many inputs average out: a few of these
+// units of the logits' own spread.
 TEST(Decoding, RoundedWeightsStayNear) {
   for (const ModelConfig& config : kConfigs) {
     Model model(config, 1);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 #include <tuple>
@@ -73,6 +74,18 @@ TEST(ChooseToken, TopK) {
   EXPECT_EQ(frequencies(kLogits, options).size(), 5u);
   options.top_k = 2;  // of three equals, the two lowest
   expect_frequencies(frequencies(logits_of({0.2, 0.2, 0.2}), options), {{1, 0.5}, {2, 0.5}});
+}
+
+// Likely tokens that share a place in every 256, where the k-th largest is looked for first: fewer places
+// than k, more tokens.
+TEST(ChooseToken, TopKOfTokensAtEqualPlaces) {
+  std::vector<float> logits(2000, -std::numeric_limits<float>::infinity());
+  for (std::size_t id = 5; id < logits.size(); id += 256) logits[id] = static_cast<float>(id) / 100;
+  for (const std::int64_t k : {1, 2, 5, 8, 9}) {
+    SamplingOptions options = everything();
+    options.top_k = k;
+    EXPECT_EQ(std::ssize(candidates(logits, {}, options)), std::min<std::int64_t>(k, 8)) << k;
+  }
 }
 
 TEST(ChooseToken, TopPKeepsTheFewestThatReachIt) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,7 @@ class Saboteur final : public ForwardingBackend {
  public:
   Saboteur(std::unique_ptr<Backend> cpu, std::string operation, Damage damage)
       : ForwardingBackend(std::move(cpu)), operation_(std::move(operation)), damage_(damage) {}
+  bool packs_weights() const override { return true; }
 
  private:
   // The last number of the output that comes first; of operations on the state, what they set.
@@ -24,6 +26,8 @@ class Saboteur final : public ForwardingBackend {
   void spoil(const Op& op) const {
     if constexpr (requires { op.params; }) {
       spoil(op.params);
+    } else if constexpr (requires { op.out.OC; }) {
+      ++*static_cast<std::uint8_t*>(op.out.data);  // a packed weight is no tensor
     } else if constexpr (
         requires { op.state->loss; } && !requires { op.tokens; }) {
       StepState& state = *op.state;
