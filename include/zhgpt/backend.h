@@ -15,6 +15,7 @@
 
 #include "zhgpt/cards.h"
 #include "zhgpt/error.h"
+#include "zhgpt/observer.h"
 #include "zhgpt/ops.h"
 
 namespace zhgpt {
@@ -107,6 +108,18 @@ struct Measured {
   double flops = 0, bytes = 0;
 };
 
+#define ZHGPT_FOR_EACH_OP(X)                                                                                \
+  X(GatherBatch)                                                                                            \
+  X(EmbeddingForward)                                                                                       \
+  X(EmbeddingBackward)                                                                                      \
+  X(LayerNormForward)                                                                                       \
+  X(ResidualLayerNormForward)                                                                               \
+  X(LayerNormBackward)                                                                                      \
+  X(DropoutBackward) X(LinearForward) X(LinearBackwardInput) X(LinearBackwardWeight) X(AttentionForward)    \
+      X(AttentionBackward) X(EmbeddingDecode) X(CacheKeysValues) X(AttentionDecode) X(PackWeight)           \
+          X(PackedLinear) X(HeadLoss) X(SampleTokens) X(BeginStep) X(AccumulateLoss) X(GlobalNorm) X(AdamW) \
+              X(AdvanceStep)
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -132,7 +145,7 @@ class Backend {
   virtual void upload(void* device, const void* host, std::int64_t bytes) = 0;
   virtual void download(void* host, const void* device, std::int64_t bytes) = 0;
   virtual void copy(void* to_device, const void* from_device, std::int64_t bytes) = 0;
-  virtual void zero(void* device, std::int64_t bytes) = 0;
+  void zero(void* device, std::int64_t bytes);
   virtual void synchronize() = 0;
 
   // Runs `operations` and waits for them. `before` is put in front of them without being timed.
@@ -152,31 +165,39 @@ class Backend {
   virtual std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) = 0;
 
   // What was put on the device since the last call, in order. Only a dry backend of a GPU writes it down.
-  virtual std::vector<LaunchCost> take_launches() { return {}; }
+  virtual std::vector<OperationCost> take_launches() { return {}; }
 
   // Throws ConfigError when the operands do not fit the operation's contract.
   template <class Op>
   void run(const Op& op) {
     check(op);
-    execute(op);
+    if (observer_) [[unlikely]] {
+      observed(cost(op), [&] { execute(op); });
+    } else {
+      execute(op);
+    }
   }
+
+  // From now on the observer is told of every operation and of `zero`, and each is waited for; with nullptr
+  // nobody is. A CUDA graph cannot be watched inside: whoever replays a recording is to run its operations
+  // instead. REQUIRES: the observer lives until another takes its place.
+  virtual void observe(Observer* observer);
+  Observer* observer() const { return observer_; }
+
+  // What an operation computes and moves at least, on any device: operands read once and written once, a
+  // multiply-add as two. Beside a product the arithmetic on its result does not count.
+#define ZHGPT_DECLARE_COST(Op) static OperationCost cost(const Op& op);
+  ZHGPT_FOR_EACH_OP(ZHGPT_DECLARE_COST)
+#undef ZHGPT_DECLARE_COST
 
  private:
   friend class Buffer;
+  void observed(const OperationCost& cost, const std::function<void()>& operation);
+  virtual void zero_bytes(void* device, std::int64_t bytes) = 0;
   void release(void* data) noexcept;
   virtual void* allocate_bytes(std::int64_t bytes) = 0;  // nullptr when there is no room
   virtual void free_bytes(void* data) noexcept = 0;
   virtual std::vector<MemoryUse> working_memory() const = 0;  // that was not got from `allocate`
-
-#define ZHGPT_FOR_EACH_OP(X)                                                                                 \
-  X(GatherBatch)                                                                                             \
-  X(EmbeddingForward)                                                                                        \
-  X(EmbeddingBackward)                                                                                       \
-  X(LayerNormForward)                                                                                        \
-  X(ResidualLayerNormForward) X(LayerNormBackward) X(DropoutBackward) X(LinearForward)                       \
-      X(LinearBackwardInput) X(LinearBackwardWeight) X(AttentionForward) X(AttentionBackward)                \
-          X(EmbeddingDecode) X(CacheKeysValues) X(AttentionDecode) X(PackWeight) X(PackedLinear) X(HeadLoss) \
-              X(SampleTokens) X(BeginStep) X(AccumulateLoss) X(GlobalNorm) X(AdamW) X(AdvanceStep)
 
 #define ZHGPT_DECLARE_OP(Op)       \
   static void check(const Op& op); \
@@ -189,6 +210,7 @@ class Backend {
     MemoryUse use;
   };
   std::vector<Allocation> allocations_;
+  Observer* observer_ = nullptr;
 };
 
 // The dtype in which an operation computes, that of its real operands; f32 where there are none.
