@@ -5,11 +5,11 @@ Each round runs every contestant once, one after the other, so that a slow minut
 With each run goes the share of the machine that other processes used meanwhile (from /proc/stat, less the run's own
 CPU time). Rounds above --max-foreign do not count for that contestant; if none is below, all count, marked with `*`.
 
---ours is a shell command whose standard output has a line `tokens_per_s=NUMBER`. In it {layers} {heads} {embd} {block}
+--ours is a shell command whose standard output has a line `tokens_per_s=NUMBER`, or JSON with that name. In it {layers} {heads} {embd} {block}
 {batch} {vocab} {threads} {seconds} are filled in. Without --ours the peers run alone.
 
   bench/compare_cpu.py --config micro --threads 2 --rounds 5 --pip-python venv/bin/python \
-      --ours 'build/zhgpt bench --n-layer {layers} ...' --out bench/results/machine.md
+      --ours 'build/zhgpt bench --json --n-layer {layers} ...' --out bench/results/machine.md
 """
 
 import argparse

@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "random_text.h"
 #include "train/async_saver.h"
+#include "zhgpt/benchmark.h"
 #include "zhgpt/trainer.h"
 
 namespace {

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "random_text.h"
+#include "zhgpt/benchmark.h"
 #include "zhgpt/sampler.h"
 #include "zhgpt/trainer.h"
 

@@ -24,7 +24,6 @@ class DryBackend : public Backend {
   void upload(void*, const void*, std::int64_t) final {}
   void download(void*, const void*, std::int64_t) final {}
   void copy(void*, const void*, std::int64_t) final {}
-  void zero(void*, std::int64_t) override {}
   void synchronize() final {}
   std::unique_ptr<Recording> record(std::function<void()> operations) final {
     return std::make_unique<DryRecording>(std::move(operations));
@@ -51,6 +50,7 @@ class DryBackend : public Backend {
   };
 
  private:
+  void zero_bytes(void*, std::int64_t) override {}
   class DryRecording final : public Recording {
    public:
     explicit DryRecording(std::function<void()> operations) : operations_(std::move(operations)) {}

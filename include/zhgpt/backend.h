@@ -15,6 +15,7 @@
 
 #include "zhgpt/cards.h"
 #include "zhgpt/error.h"
+#include "zhgpt/observer.h"
 #include "zhgpt/ops.h"
 
 namespace zhgpt {
@@ -107,67 +108,6 @@ struct Measured {
   double flops = 0, bytes = 0;
 };
 
-class Backend {
- public:
-  virtual ~Backend() = default;
-
-  virtual std::string name() const = 0;  // "cpu, 2 threads"
-  virtual bool computes_in(DType dtype) const = 0;
-  // Nothing is computed and no memory taken, on a device that need not exist: what a run takes can be read
-  // off in advance. Contents are unspecified.
-  virtual bool is_dry() const { return false; }
-  // Operations read any memory of this process, not only what was got from `allocate`.
-  virtual bool reads_host_memory() const { return false; }
-  // PackWeight and PackedLinear are there, and the faster way for few rows.
-  virtual bool packs_weights() const { return false; }
-
-  // Throws OutOfMemory, naming `what` and its size, when memory does not suffice.
-  Buffer allocate(std::int64_t bytes, const char* what);
-  // All that is allocated, oldest first, and at last what operations work in.
-  std::vector<MemoryUse> memory() const;
-  virtual std::int64_t free_memory_bytes() const = 0;
-  // Takes what `operations` will need to work in, so that they take no memory later; they are not computed,
-  // but what they write to is garbage afterwards. Throws OutOfMemory.
-  virtual void reserve(const std::function<void()>& operations) = 0;
-  virtual void upload(void* device, const void* host, std::int64_t bytes) = 0;
-  virtual void download(void* host, const void* device, std::int64_t bytes) = 0;
-  virtual void copy(void* to_device, const void* from_device, std::int64_t bytes) = 0;
-  virtual void zero(void* device, std::int64_t bytes) = 0;
-  virtual void synchronize() = 0;
-
-  // Runs `operations` and waits for them. `before` is put in front of them without being timed.
-  virtual Measured measure(const std::function<void()>& before, const std::function<void()>& operations) = 0;
-  // `operations` may run, copy and zero, always the same operations with the same operands; it neither
-  // allocates nor moves anything between device and host.
-  virtual std::unique_ptr<Recording> record(std::function<void()> operations) = 0;
-  // Takes so much memory of the host; on a backend whose device is the host it counts as `what` in `memory`.
-  // Throws DeviceError.
-  virtual std::unique_ptr<Readback> make_readback(std::int64_t bytes, const char* what) = 0;
-  // Takes as much device memory as the tensors have, and where the device is not the host kPieces pieces of
-  // the host's, through which the copy is read. Throws OutOfMemory, DeviceError.
-  virtual std::unique_ptr<DeviceCopy> make_device_copy(std::vector<Tensor> of, std::int64_t piece_bytes,
-                                                       const char* what) = 0;
-  // device: device memory of Feed::kSlots * slot_bytes, slot after slot, that outlives the feed. nullptr on a
-  // dry backend.
-  virtual std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) = 0;
-
-  // What was put on the device since the last call, in order. Only a dry backend of a GPU writes it down.
-  virtual std::vector<LaunchCost> take_launches() { return {}; }
-
-  // Throws ConfigError when the operands do not fit the operation's contract.
-  template <class Op>
-  void run(const Op& op) {
-    check(op);
-    execute(op);
-  }
-
- private:
-  friend class Buffer;
-  void release(void* data) noexcept;
-  virtual void* allocate_bytes(std::int64_t bytes) = 0;  // nullptr when there is no room
-  virtual void free_bytes(void* data) noexcept = 0;
-  virtual std::vector<MemoryUse> working_memory() const = 0;  // that was not got from `allocate`
-
 #define ZHGPT_FOR_EACH_OP(X)  \
   X(GatherBatch)              \
   X(EmbeddingForward)         \
@@ -196,6 +136,85 @@ class Backend {
   X(AdamW)                    \
   X(AdvanceStep)
 
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual std::string name() const = 0;  // "cpu, 2 threads"
+  virtual bool computes_in(DType dtype) const = 0;
+  // Nothing is computed and no memory taken, on a device that need not exist: what a run takes can be read
+  // off in advance. Contents are unspecified.
+  virtual bool is_dry() const { return false; }
+  // Operations read any memory of this process, not only what was got from `allocate`.
+  virtual bool reads_host_memory() const { return false; }
+  // PackWeight and PackedLinear are there, and the faster way for few rows.
+  virtual bool packs_weights() const { return false; }
+
+  // Throws OutOfMemory, naming `what` and its size, when memory does not suffice.
+  Buffer allocate(std::int64_t bytes, const char* what);
+  // All that is allocated, oldest first, and at last what operations work in.
+  std::vector<MemoryUse> memory() const;
+  virtual std::int64_t free_memory_bytes() const = 0;
+  // Takes what `operations` will need to work in, so that they take no memory later; they are not computed,
+  // but what they write to is garbage afterwards. Throws OutOfMemory.
+  virtual void reserve(const std::function<void()>& operations) = 0;
+  virtual void upload(void* device, const void* host, std::int64_t bytes) = 0;
+  virtual void download(void* host, const void* device, std::int64_t bytes) = 0;
+  virtual void copy(void* to_device, const void* from_device, std::int64_t bytes) = 0;
+  void zero(void* device, std::int64_t bytes);
+  virtual void synchronize() = 0;
+
+  // Runs `operations` and waits for them. `before` is put in front of them without being timed.
+  virtual Measured measure(const std::function<void()>& before, const std::function<void()>& operations) = 0;
+  // `operations` may run, copy and zero, always the same operations with the same operands; it neither
+  // allocates nor moves anything between device and host.
+  virtual std::unique_ptr<Recording> record(std::function<void()> operations) = 0;
+  // Takes so much memory of the host; on a backend whose device is the host it counts as `what` in `memory`.
+  // Throws DeviceError.
+  virtual std::unique_ptr<Readback> make_readback(std::int64_t bytes, const char* what) = 0;
+  // Takes as much device memory as the tensors have, and where the device is not the host kPieces pieces of
+  // the host's, through which the copy is read. Throws OutOfMemory, DeviceError.
+  virtual std::unique_ptr<DeviceCopy> make_device_copy(std::vector<Tensor> of, std::int64_t piece_bytes,
+                                                       const char* what) = 0;
+  // device: device memory of Feed::kSlots * slot_bytes, slot after slot, that outlives the feed. nullptr on a
+  // dry backend.
+  virtual std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) = 0;
+
+  // What was put on the device since the last call, in order. Only a dry backend of a GPU writes it down.
+  virtual std::vector<OperationCost> take_launches() { return {}; }
+
+  // Throws ConfigError when the operands do not fit the operation's contract.
+  template <class Op>
+  void run(const Op& op) {
+    check(op);
+    if (observer_) [[unlikely]] {
+      observed(cost(op), [&] { execute(op); });
+    } else {
+      execute(op);
+    }
+  }
+
+  // From now on the observer is told of every operation and of `zero`, and each is waited for; with nullptr
+  // nobody is. A CUDA graph cannot be watched inside: whoever replays a recording is to run its operations
+  // instead. REQUIRES: the observer lives until another takes its place.
+  virtual void observe(Observer* observer);
+  Observer* observer() const { return observer_; }
+
+  // What an operation computes and moves at least, on any device: operands read once and written once, a
+  // multiply-add as two. Beside a product the arithmetic on its result does not count.
+#define ZHGPT_DECLARE_COST(Op) static OperationCost cost(const Op& op);
+  ZHGPT_FOR_EACH_OP(ZHGPT_DECLARE_COST)
+#undef ZHGPT_DECLARE_COST
+
+ private:
+  friend class Buffer;
+  void observed(const OperationCost& cost, const std::function<void()>& operation);
+  virtual void zero_bytes(void* device, std::int64_t bytes) = 0;
+  void release(void* data) noexcept;
+  virtual void* allocate_bytes(std::int64_t bytes) = 0;  // nullptr when there is no room
+  virtual void free_bytes(void* data) noexcept = 0;
+  virtual std::vector<MemoryUse> working_memory() const = 0;  // that was not got from `allocate`
+
 #define ZHGPT_DECLARE_OP(Op)       \
   static void check(const Op& op); \
   virtual void execute(const Op& op) = 0;
@@ -207,6 +226,7 @@ class Backend {
     MemoryUse use;
   };
   std::vector<Allocation> allocations_;
+  Observer* observer_ = nullptr;
 };
 
 // The dtype in which an operation computes, that of its real operands; f32 where there are none.

@@ -10,8 +10,8 @@ namespace zhgpt {
 // What the arithmetic of a launch is done in: ordinary cores, or tensor cores with f32 sums.
 enum class Arithmetic { fp32, tf32, bf16 };
 
-// What a launch computes and moves to and from device memory at least.
-struct LaunchCost {
+// What an operation, or one launch of it, computes and moves to and from memory at least.
+struct OperationCost {
   const char* operation;  // a struct of ops.h, or "zero"
   double flops = 0, bytes = 0;
   Arithmetic arithmetic = Arithmetic::fp32;
@@ -26,7 +26,7 @@ struct Card {
 
   // The least time for a launch: the longer of arithmetic and memory traffic. S. Williams, A. Waterman, D.
   // Patterson, "Roofline", CACM 2009.
-  double roofline_s(const LaunchCost& launch) const;
+  double roofline_s(const OperationCost& launch) const;
 };
 std::span<const Card> cards();
 // The card whose name is in `text`, whatever the case: "h100", "NVIDIA H100 80GB HBM3". nullptr: none.

@@ -20,7 +20,7 @@ struct RunPlan {
   std::int64_t memory_bytes = 0;  // their sum
   std::int64_t host_bytes = 0;    // of the host besides, page-locked, to save through; 0 for the CPU
   std::int64_t tokens_per_step = 0;
-  std::vector<LaunchCost> launches;  // of one step, in order; empty for the CPU
+  std::vector<OperationCost> launches;  // of one step, in order; empty for the CPU
 };
 
 // For the device, dtype and threads that `config` names, so much memory, and a training text of so many

@@ -7,15 +7,9 @@
 #include <functional>
 #include <string>
 
-#include "zhgpt/backend.h"
+#include "zhgpt/ceilings.h"
 
 namespace zhgpt {
-
-// How a device is to compute.
-struct Precision {
-  DType dtype = DType::f32;
-  bool tf32 = false;  // with f32: the backend was made to round the operands of products
-};
 
 // One line of the table: an operation at one shape, or one property of a training step.
 struct SelftestLine {
@@ -27,13 +21,6 @@ struct SelftestLine {
   double share = 0;  // of the time measured, what the ceilings leave no way around; 0 where it is not known
 };
 using SelftestReport = std::function<void(const SelftestLine&)>;
-
-// What the device reaches at its best, as measured: a copy of 512 MiB, bytes read and written, and a product
-// of random 8192 x 8192 matrices. Both 0 for a backend that keeps no books.
-struct Ceilings {
-  double bytes_per_s = 0, flops_per_s = 0;
-};
-Ceilings measure_ceilings(Backend& device, Precision precision);
 
 // Reports a line for each operation and shape. `quick`: small odd shapes only, and no times. Throws
 // DeviceError, naming the operation, when the device fails.

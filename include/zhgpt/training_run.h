@@ -19,6 +19,7 @@
 
 #include "zhgpt/atomic_file.h"
 #include "zhgpt/config.h"
+#include "zhgpt/profile.h"
 #include "zhgpt/trainer.h"
 
 namespace zhgpt {
@@ -48,6 +49,7 @@ class RunObserver {
   virtual void on_saved(const std::string& path) = 0;
   virtual void on_sample(const std::string& text) = 0;
   virtual void on_note(const std::string& text) = 0;  // a warning worth reading
+  virtual void on_profile(const Profile&) {}          // it is finished
 };
 
 class AsyncSaver;
@@ -65,10 +67,13 @@ class TrainingRun {
 
   // Trains until the plan is done, patience or time is out, or *signal becomes non-zero; in every case the
   // last state is saved before it returns, and no save is under way when it returns or throws. Trouble
-  // (stability.h) sends it back to a checkpoint of before, max_rollbacks times; then, or when there is none, it
-  // throws DivergedError. Throws IoError after three saves in a row that failed or when the last state could not
-  // be saved.
+  // (stability.h) sends it back to a checkpoint of before, max_rollbacks times; then, or when there is none,
+  // it throws DivergedError. Throws IoError after three saves in a row that failed or when the last state
+  // could not be saved.
   Outcome run(const std::atomic<int>& signal);
+
+  // `run` is to watch the profile's steps, and to finish it. REQUIRES: it outlives this.
+  void watch(Profile& profile) { profile_ = &profile; }
 
   const std::string& last_checkpoint() const { return last_checkpoint_; }  // path
 
@@ -89,6 +94,8 @@ class TrainingRun {
   void save(bool is_planned);
   bool look_at_save(bool wait);  // false: it was of a state that is not finite
   void finish_saving();
+  void begin_step();      // of the profile's, if it is one
+  void finish_profile();  // if there is one
   void append(const char* file, const std::string& text);
 
   Trainer& trainer_;
@@ -107,11 +114,13 @@ class TrainingRun {
   double train_loss_ = 0;  // of the last step seen
   double paused_s_ = 0;    // spent on evaluating, sampling and saving since the last log line
   std::unique_ptr<AsyncSaver> saver_;
+  Profile* profile_ = nullptr;  // until it is finished
+  std::int64_t steps_begun_ = 0;
 };
 
 // Which checkpoint of a run directory is meant: "last" (the newest that is whole), "best", "epoch:N" or the
-// version "v:NAME"; or a file itself. `notes`, when given, receives a line for each damaged file passed over. Throws CheckpointError
-// when there is none.
+// version "v:NAME"; or a file itself. `notes`, when given, receives a line for each damaged file passed over.
+// Throws CheckpointError when there is none.
 Checkpoint open_run_checkpoint(const std::string& directory_or_file, const std::string& which,
                                std::vector<std::string>* notes = nullptr);
 

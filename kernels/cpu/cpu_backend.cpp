@@ -88,12 +88,17 @@ void CpuBackend::copy(void* to_device, const void* from_device, std::int64_t byt
   std::memcpy(to_device, from_device, static_cast<std::size_t>(bytes));
 }
 
-void CpuBackend::zero(void* device, std::int64_t bytes) {
+void CpuBackend::zero_bytes(void* device, std::int64_t bytes) {
   constexpr std::int64_t kPiece = std::int64_t{1} << 18;
   context_.pool.for_each_tile(cpu::tiles_of(bytes, kPiece), [&](std::int64_t tile, int) {
     const cpu::Tile piece(tile, kPiece, bytes);
     std::memset(static_cast<char*>(device) + piece.begin, 0, static_cast<std::size_t>(piece.count));
   });
+}
+
+void CpuBackend::observe(Observer* observer) {
+  Backend::observe(observer);
+  context_.pool.observe(observer);
 }
 
 Measured CpuBackend::measure(const std::function<void()>& before, const std::function<void()>& operations) {

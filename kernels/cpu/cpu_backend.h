@@ -20,8 +20,8 @@ class CpuBackend final : public Backend {
   void upload(void* device, const void* host, std::int64_t bytes) override;
   void download(void* host, const void* device, std::int64_t bytes) override;
   void copy(void* to_device, const void* from_device, std::int64_t bytes) override;
-  void zero(void* device, std::int64_t bytes) override;
   void synchronize() override {}
+  void observe(Observer* observer) override;
   Measured measure(const std::function<void()>& before, const std::function<void()>& operations) override;
   std::unique_ptr<Recording> record(std::function<void()> operations) override;
   std::unique_ptr<Readback> make_readback(std::int64_t bytes, const char* what) override;
@@ -30,6 +30,7 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Feed> make_feed(void* device, std::int64_t slot_bytes) override;
 
  private:
+  void zero_bytes(void* device, std::int64_t bytes) override;
   void* allocate_bytes(std::int64_t bytes) override;
   void free_bytes(void* data) noexcept override;
   std::vector<MemoryUse> working_memory() const override;

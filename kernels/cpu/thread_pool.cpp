@@ -56,6 +56,7 @@ void ThreadPool::run(TileFunction function, const void* context, std::int64_t ti
   for (std::uint32_t left; (left = unfinished_.load(std::memory_order_acquire)) != 0;) {
     await_change(unfinished_, left, spins_);
   }
+  if (observer_) tell_observer();
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
@@ -83,14 +84,24 @@ void ThreadPool::work_on_share(int share, int thread) {
     if (!value.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
                                      std::memory_order_acquire))
       continue;
+    Interval& busy = tickets_[static_cast<std::size_t>(thread)].busy;
+    if (observer_ && busy.begin == Interval().begin) busy.begin = Interval::Clock::now();
     try {
       function(context, end - static_cast<std::uint32_t>(ticket), thread);
     } catch (...) {
       const std::lock_guard lock(failure_mutex_);
       if (!failure_) failure_ = std::current_exception();
     }
+    if (observer_) busy.end = Interval::Clock::now();
     if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
     ticket = value.load(std::memory_order_acquire);
+  }
+}
+
+void ThreadPool::tell_observer() {
+  for (int thread = 0; thread < threads(); ++thread) {
+    const Interval busy = std::exchange(tickets_[static_cast<std::size_t>(thread)].busy, {});
+    if (busy.end != Interval().end) observer_->on_share(thread, busy);
   }
 }
 

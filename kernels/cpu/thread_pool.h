@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "zhgpt/observer.h"
+
 namespace zhgpt {
 
 class ThreadPool {
@@ -41,6 +43,10 @@ class ThreadPool {
   // From now on no tile is computed, or they are again: for what is wanted of an operation but its results.
   void skip_tiles(bool skip) { skips_tiles_ = skip; }
 
+  // From now on the observer is told, before for_each_tile returns, how long each thread had tiles; with
+  // nullptr nobody is.
+  void observe(Observer* observer) { observer_ = observer; }
+
  private:
   using TileFunction = void (*)(const void*, std::int64_t, int);
 
@@ -48,12 +54,14 @@ class ThreadPool {
   void worker(int thread);
   void work(int thread);
   void work_on_share(int share, int thread);
+  void tell_observer();
 
   // One a thread: the job's number (high half) and how many tiles of the thread's share nobody has claimed
   // yet (low half). While a tile is unclaimed, `run` cannot return, so what is read of a job before a
   // successful claim belongs to that job.
   struct alignas(64) Ticket {
     std::atomic<std::uint64_t> value{0};
+    Interval busy;  // of the thread, while there is an observer; written and read as the job's results are
   };
   std::int64_t share_begin(int thread, std::int64_t tiles) const { return tiles * thread / threads(); }
 
@@ -66,6 +74,7 @@ class ThreadPool {
   std::atomic<bool> stop_{false};
   int spins_ = 0;
   bool skips_tiles_ = false;
+  Observer* observer_ = nullptr;
   std::mutex failure_mutex_;
   std::exception_ptr failure_;
   std::vector<std::thread> workers_;

@@ -68,7 +68,7 @@ void CudaBackend::copy(void* to_device, const void* from_device, std::int64_t by
       "copy");
 }
 
-void CudaBackend::zero(void* device, std::int64_t bytes) {
+void CudaBackend::zero_bytes(void* device, std::int64_t bytes) {
   current_->stream.zero(device, size_of(bytes));
 }
 
@@ -143,7 +143,7 @@ void* CudaBackend::allocate_bytes(std::int64_t bytes) {
     return nullptr;
   }
   cuda::check(status, "cudaMalloc");
-  zero(data, bytes);
+  zero_bytes(data, bytes);
   return data;
 }
 

@@ -17,13 +17,13 @@ class DryCudaBackend final : public DryBackend {
 
   std::string name() const override { return "cuda"; }
   bool computes_in(DType dtype) const override { return dtype == DType::f32 || dtype == DType::bf16; }
-  void zero(void* device, std::int64_t bytes) override {
+  std::vector<OperationCost> take_launches() override { return std::exchange(launches_, {}); }
+
+ private:
+  void zero_bytes(void* device, std::int64_t bytes) override {
     stream_.zero(device, static_cast<std::size_t>(bytes));
     book("zero");
   }
-  std::vector<LaunchCost> take_launches() override { return std::exchange(launches_, {}); }
-
- private:
   // Addresses are counted up and never followed.
   void* allocate_bytes(std::int64_t bytes) override {
     constexpr std::int64_t kAlign = 256;
@@ -52,7 +52,7 @@ class DryCudaBackend final : public DryBackend {
 #undef ZHGPT_EXECUTE
 
   cuda::Ledger ledger_;
-  std::vector<LaunchCost> launches_;
+  std::vector<OperationCost> launches_;
   cuda::Stream stream_{cuda::Stream::Mode::dry};
   std::unique_ptr<cuda::Matmul> matmul_;
   cuda::Scratch scratch_;

@@ -1,5 +1,5 @@
-// Buffer: one allocation of a backend's memory, released with its owner; and the backends' checked
-// allocation and its books.
+// Buffer: one allocation of a backend's memory, released with its owner; and what all backends share:
+// checked allocation and its books, telling an observer.
 #include <algorithm>
 #include <utility>
 
@@ -44,6 +44,23 @@ std::vector<MemoryUse> Backend::memory() const {
     if (use.bytes > 0) uses.push_back(use);
   }
   return uses;
+}
+
+void Backend::zero(void* device, std::int64_t bytes) {
+  if (!observer_) return zero_bytes(device, bytes);
+  observed({.operation = "zero", .bytes = static_cast<double>(bytes)}, [&] { zero_bytes(device, bytes); });
+}
+
+void Backend::observe(Observer* observer) {
+  synchronize();
+  observer_ = observer;
+}
+
+void Backend::observed(const OperationCost& cost, const std::function<void()>& operation) {
+  const auto begin = Interval::Clock::now();
+  operation();
+  synchronize();
+  observer_->on_operation(cost, {begin, Interval::Clock::now()});
 }
 
 OutOfMemory::OutOfMemory(const std::string& what, std::int64_t bytes)

@@ -22,7 +22,7 @@ constexpr Card kCards[] = {
 
 }  // namespace
 
-double Card::roofline_s(const LaunchCost& launch) const {
+double Card::roofline_s(const OperationCost& launch) const {
   const double flops_per_s = launch.arithmetic == Arithmetic::bf16   ? bf16_flops_per_s
                              : launch.arithmetic == Arithmetic::tf32 ? tf32_flops_per_s
                                                                      : fp32_flops_per_s;

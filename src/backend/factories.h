@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "zhgpt/backend.h"
+#include "zhgpt/ceilings.h"
 
 namespace zhgpt {
 
@@ -12,6 +12,7 @@ std::unique_ptr<Backend> make_cpu_backend(int threads);  // REQUIRES: threads >=
 std::unique_ptr<Backend> make_cuda_backend(int ordinal, const CudaOptions& options);
 std::unique_ptr<Backend> make_dry_cpu_backend(int threads, std::int64_t memory_bytes);
 std::unique_ptr<Backend> make_dry_cuda_backend(const CudaOptions& options, std::int64_t memory_bytes);
-bool cuda_present();  // this build has CUDA and this machine a device it can use
+Ceilings measure_ceilings_of_cpu(int threads);  // REQUIRES: threads >= 1
+bool cuda_present();                            // this build has CUDA and this machine a device it can use
 
 }  // namespace zhgpt

@@ -81,4 +81,8 @@ std::unique_ptr<Backend> make_dry_backend(const std::string& device, int threads
                             : make_dry_cuda_backend(options, memory_bytes);
 }
 
+Ceilings measure_cpu_ceilings(int threads) {
+  return measure_ceilings_of_cpu(Choice("cpu", threads).threads);
+}
+
 }  // namespace zhgpt

@@ -10,6 +10,7 @@
 #include "cli/console.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "cli/roofline.h"
 #include "cli/session.h"
 #include "train/run_directory.h"
 #include "zhgpt/error.h"
@@ -82,11 +83,8 @@ Place place_of(const PlanArguments& arguments, const Config& config, bool is_gpu
   }
   Place place;
   if (!arguments.card.empty()) {
-    std::string names;
-    for (const Card& card : cards()) names += (names.empty() ? "" : "|") + std::string(card.name);
-    place.card = find_card(arguments.card);
-    if (!place.card || !is_gpu)
-      throw ConfigError(tr(is_gpu ? Msg::not_a_choice : Msg::card_of_cpu, "card", arguments.card, names));
+    if (!is_gpu) throw ConfigError(tr(Msg::card_of_cpu, "card", arguments.card));
+    place.card = &known_card("card", arguments.card);
   } else if (is_gpu) {
     place.card = present ? find_card(present->name()) : nullptr;
     if (!place.card) place.card = find_card("H100");
@@ -104,81 +102,23 @@ Place place_of(const PlanArguments& arguments, const Config& config, bool is_gpu
   return place;
 }
 
-struct Sum {
-  std::string operation;
-  std::int64_t kernels = 0;
-  double flops = 0, bytes = 0, bound_s = 0;
-
-  void add(const LaunchCost& launch, const Card& card) {
-    ++kernels;
-    flops += launch.flops;
-    bytes += launch.bytes;
-    bound_s += card.roofline_s(launch);
-  }
-};
-
-// One for each operation, in the order in which they first come, and at last one for all.
-std::vector<Sum> sums_of(const RunPlan& plan, const Card& card) {
-  std::vector<Sum> sums;
-  Sum all{.operation = tr(Msg::plan_in_all)};
-  for (const LaunchCost& launch : plan.launches) {
-    auto found = std::find_if(sums.begin(), sums.end(),
-                              [&](const Sum& sum) { return sum.operation == launch.operation; });
-    if (found == sums.end()) found = sums.insert(found, {.operation = launch.operation});
-    found->add(launch, card);
-    all.add(launch, card);
-  }
-  sums.push_back(all);
-  return sums;
-}
-
-// The last column of numbers ends where the first line's does, whatever the language.
-void print_row(const std::string& name, const std::vector<std::string>& cells) {
-  constexpr int kFirst = 26, kOthers = 16;
-  std::cout << "  " << name << padding(name, kFirst);
-  for (const std::string& cell : cells) std::cout << padding(cell, kOthers) << cell;
-  std::cout << "\n";
-}
-
-const char* precision_of(const RunPlan& plan, const Config& config) {
-  if (plan.dtype == DType::bf16) return "bf16";
-  return !plan.launches.empty() && config.train.dtype == "tf32" ? "tf32" : "fp32";
-}
-
 void print_text(const RunPlan& plan, const Config& config, const Place& place, std::int64_t batch) {
   const std::int64_t parameters = ParameterTable(config.model).count();
   std::cout << tr(Msg::plan_run, short_number(static_cast<double>(parameters)), precision_of(plan, config),
                   place.card ? "cuda" : "cpu", config.train.batch_size, plan.tokens_per_step)
             << "\n";
   const auto mib = [](std::int64_t bytes) { return fixed(static_cast<double>(bytes) / (1 << 20), 1); };
-  print_row("", {tr(Msg::plan_bytes), "MiB"});
+  print_plan_row("", {tr(Msg::plan_bytes), "MiB"});
   for (const MemoryUse& use : plan.memory) {
-    print_row(spoken_name(use.what), {to_text(use.bytes), mib(use.bytes)});
+    print_plan_row(spoken_name(use.what), {to_text(use.bytes), mib(use.bytes)});
   }
-  print_row(tr(Msg::plan_in_all), {to_text(plan.memory_bytes), mib(plan.memory_bytes)});
+  print_plan_row(tr(Msg::plan_in_all), {to_text(plan.memory_bytes), mib(plan.memory_bytes)});
   if (plan.host_bytes > 0) std::cout << tr(Msg::plan_host, plan.host_bytes) << "\n";
   std::cout << tr(Msg::plan_place, place.memory_bytes, place.memory_source) << " "
             << (batch > 0 ? tr(Msg::batch_that_fits, batch) : tr(Msg::no_batch_fits)) << "\n";
   if (!place.card) return;
 
-  const std::vector<Sum> sums = sums_of(plan, *place.card);
-  std::cout << tr(Msg::plan_step, place.card->name) << "\n";
-  print_row("", {tr(Msg::plan_kernels), "GFLOP", "MB", "us"});
-  for (const Sum& sum : sums) {
-    print_row(sum.operation, {to_text(sum.kernels), fixed(sum.flops / 1e9, 3), fixed(sum.bytes / 1e6, 2),
-                              fixed(sum.bound_s * 1e6, 2)});
-  }
-  std::cout << tr(Msg::plan_speed,
-                  short_number(static_cast<double>(plan.tokens_per_step) / sums.back().bound_s))
-            << "\n";
-}
-
-Json to_json(const Sum& sum) {
-  return {{"operation", sum.operation},
-          {"kernels", sum.kernels},
-          {"flops", sum.flops},
-          {"bytes", sum.bytes},
-          {"bound_s", sum.bound_s}};
+  print_roofline(plan, config, *place.card);
 }
 
 void print_json(const RunPlan& plan, const Config& config, const Place& place, std::int64_t batch) {
@@ -195,14 +135,8 @@ void print_json(const RunPlan& plan, const Config& config, const Place& place, s
   out["available_bytes"] = place.memory_bytes;
   out["largest_batch_size"] = batch;
   if (place.card) {
-    std::vector<Sum> sums = sums_of(plan, *place.card);
-    Json step = to_json(sums.back());
-    step.erase("operation");
-    step["tokens_per_s"] = static_cast<double>(plan.tokens_per_step) / sums.back().bound_s;
-    sums.pop_back();
-    for (const Sum& sum : sums) step["operations"].push_back(to_json(sum));
     out["card"] = place.card->name;
-    out["step"] = step;
+    out["step"] = roofline_json(plan, *place.card);
   }
   std::cout << out.dump(2) << "\n";
 }

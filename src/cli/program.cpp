@@ -192,6 +192,7 @@ void add_verbs(CLI::App& app, Action& action) {
   add_pack(app, action);
   add_doctor(app, action);
   add_selftest(app, action);
+  add_bench(app, action);
 }
 
 int parse_and_run(int argc, char** argv) {

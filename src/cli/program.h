@@ -33,6 +33,7 @@ void add_ckpt(CLI::App& app, Action& action);
 void add_resume_check(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 void add_selftest(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
 void add_split(CLI::App& app, Action& action);
 void add_merge(CLI::App& app, Action& action);
 void add_run_split(CLI::App& app, Action& action);

@@ -22,6 +22,7 @@ struct ResumeArguments {
   std::string which = "last";
   std::vector<std::string> corpus;  // where it is now, when it has moved
   bool corpus_changed = false;
+  ProfileOptions profile;
   ConfigOptions config;
 };
 
@@ -65,6 +66,7 @@ int resume(const ResumeArguments& arguments) {
   std::vector<std::string> changes;
   Config config = arguments.config.resolve_over(saved, &changes);
   if (!arguments.corpus.empty()) config.text.corpus = absolute_paths(arguments.corpus);
+  const auto profile = arguments.profile.make();
   const auto backend = make_backend(config.train);
   Dataset dataset = dataset_for(config, checkpoint, directory, arguments.corpus_changed);
   if (dataset.vocab.code_points() != checkpoint.vocab())
@@ -84,7 +86,7 @@ int resume(const ResumeArguments& arguments) {
     throw ConfigError(tr(Msg::nothing_left, trainer.steps_done(), trainer.total_steps(), arguments.from_path,
                          flags_for_longer(trainer)));
   }
-  return run_training(trainer, dataset, directory);
+  return run_training(trainer, dataset, directory, profile.get());
 }
 
 }  // namespace
@@ -102,6 +104,7 @@ void add_resume(CLI::App& app, Action& action) {
       ->group(tr(Msg::group_general));
   verb->add_flag("--corpus-changed", arguments->corpus_changed, tr(Msg::help_corpus_changed))
       ->group(tr(Msg::group_general));
+  arguments->profile.add(*verb);
   arguments->config.add_resumable(*verb);
   verb->callback([arguments, &action] { action = [arguments] { return resume(*arguments); }; });
 }

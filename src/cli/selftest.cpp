@@ -7,6 +7,7 @@
 
 #include "cli/console.h"
 #include "cli/program.h"
+#include "cli/table.h"
 #include "zhgpt/config.h"
 #include "zhgpt/error.h"
 #include "zhgpt/messages.h"
@@ -41,17 +42,6 @@ void print_row(const std::vector<std::string>& cells) {
     row += i < 1 ? cells[i] + padding(i, cells[i]) + " " : " " + padding(i, cells[i]) + cells[i];
   }
   std::cout << row << std::endl;  // at once: a later operation may end the program
-}
-
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string> cells{""};
-  for (const char c : text) {
-    if (c == '|')
-      cells.emplace_back();
-    else
-      cells.back() += c;
-  }
-  return cells;
 }
 
 double per_second(double amount, const Measured& measured) {
@@ -116,7 +106,7 @@ int selftest(const SelftestArguments& arguments) {
                       fixed(ceilings.flops_per_s * 1e-12, 1))
                 << "\n";
     }
-    if (!arguments.json && lines == 0) print_row(split(tr(Msg::selftest_header)));
+    if (!arguments.json && lines == 0) print_row(cells_of(tr(Msg::selftest_header)));
     const auto report = [&](const SelftestLine& line) {
       ++lines;
       if (!line.ok) {

@@ -7,13 +7,17 @@
 #include <numbers>
 
 #include "cli/console.h"
+#include "cli/options.h"
 #include "cli/program.h"
 #include "cli/run_view.h"
 #include "train/run_directory.h"
+#include "zhgpt/error.h"
 #include "zhgpt/messages.h"
 
 namespace zhgpt::cli {
 namespace {
+
+constexpr std::int64_t kProfileSteps = 10;
 
 std::string megabytes(std::int64_t bytes) {
   return fixed(static_cast<double>(bytes) / 1e6, 1);
@@ -112,10 +116,25 @@ Dataset read_corpus(const Config& config, const std::string& directory) {
   return dataset;
 }
 
-int run_training(Trainer& trainer, Dataset& dataset, const std::string& directory) {
+void ProfileOptions::add(CLI::App& app) {
+  const std::string general = tr(Msg::group_general);
+  app.add_option("--profile", path, tr(Msg::help_profile))->type_name("FILE")->group(general);
+  add_integer(app, "--profile-steps", steps, 1, 1000, Msg::help_profile_steps)
+      ->default_str(to_text(kProfileSteps))
+      ->group(general);
+}
+
+std::unique_ptr<Profile> ProfileOptions::make() const {
+  if (path.empty() && steps > 0) throw ConfigError(tr(Msg::profile_steps_alone));
+  if (path.empty()) return nullptr;
+  return std::make_unique<Profile>(path, steps > 0 ? steps : kProfileSteps);
+}
+
+int run_training(Trainer& trainer, Dataset& dataset, const std::string& directory, Profile* profile) {
   RunView view(directory);
   trainer.set_command(command_line());
   TrainingRun run(trainer, directory, view);
+  if (profile) run.watch(*profile);
   say_plan(trainer, view);
   const TrainingRun::Outcome outcome = run.run(stop_signal);
   end_progress_line();

@@ -24,4 +24,15 @@ std::string table(const std::vector<std::vector<std::string>>& rows, std::string
   return out;
 }
 
+std::vector<std::string> cells_of(std::string_view row) {
+  std::vector<std::string> cells{""};
+  for (const char c : row) {
+    if (c == '|')
+      cells.emplace_back();
+    else
+      cells.back() += c;
+  }
+  return cells;
+}
+
 }  // namespace zhgpt::cli

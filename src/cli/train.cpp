@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 struct TrainArguments {
   std::vector<std::string> corpus;
   std::string out_dir = "out";
+  ProfileOptions profile;
   ConfigOptions config;
 };
 
@@ -42,12 +43,14 @@ int train(const TrainArguments& arguments) {
   NewRunDirectory directory(arguments.out_dir);
   if (has_checkpoints(arguments.out_dir)) throw ConfigError(tr(Msg::run_exists, arguments.out_dir));
 
+  const auto profile = arguments.profile.make();
+
   Dataset dataset = read_corpus(config, arguments.out_dir);
   config.model.vocab_size = dataset.vocab.size();
   const auto trainer = make_trainer(*backend, config, dataset);
   trainer->set_run_id(new_run_id());
   directory.keep();
-  return run_training(*trainer, dataset, arguments.out_dir);
+  return run_training(*trainer, dataset, arguments.out_dir, profile.get());
 }
 
 }  // namespace
@@ -60,6 +63,7 @@ void add_train(CLI::App& app, Action& action) {
       ->type_name("DIR")
       ->default_str(arguments->out_dir)
       ->group(tr(Msg::group_general));
+  arguments->profile.add(*verb);
   arguments->config.add_all(*verb);
   verb->callback([arguments, &action] { action = [arguments] { return train(*arguments); }; });
 }

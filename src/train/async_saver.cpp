@@ -38,6 +38,7 @@ void AsyncSaver::begin(Request request) {
   snapshot_ = trainer_.copied_snapshot();
   snapshot_.progress.set("planned_save", request_.is_planned ? "true" : "false");
   learning_rate_ = trainer_.current_learning_rate();
+  observer_ = trainer_.backend().observer();
   outcome_ = Outcome();
   outcome_.path = directory_ + "/" + request_.name;
   outcome_.step = snapshot_.step;
@@ -69,6 +70,7 @@ std::optional<AsyncSaver::Outcome> AsyncSaver::finished(bool wait) {
 }
 
 void AsyncSaver::write() {
+  const Span span(observer_, Observer::Place::saving, "save");
   save_checkpoint(outcome_.path, snapshot_, true);
   const std::uint64_t hash = state_hash(snapshot_);
   if (trainer_.config().train.verify_saves) verify_saved(outcome_.path, hash);

@@ -55,6 +55,7 @@ class AsyncSaver {
   Request request_;
   Snapshot snapshot_;
   double learning_rate_ = 0;
+  Observer* observer_ = nullptr;
   Outcome outcome_;
   std::future<void> written_;
 };

@@ -154,9 +154,17 @@ StepState Trainer::state() const {
 }
 
 void Trainer::step() {
+  const Span step(backend_.observer(), Observer::Place::training, "step");
   if (steps_done_ % kRates == 0) upload_learning_rates();
-  text_->prepare(steps_done_ + skipped_batches_);
-  recorded_step_->replay();
+  if (!text_is_on_device()) {
+    const Span data(backend_.observer(), Observer::Place::training, "data");
+    text_->prepare(steps_done_ + skipped_batches_);
+  }
+  if (backend_.observer()) {  // who would see nothing of a graph
+    run_step();
+  } else {
+    recorded_step_->replay();
+  }
   ++steps_done_;
 }
 

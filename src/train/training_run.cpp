@@ -105,6 +105,7 @@ TrainingRun::Outcome TrainingRun::train(const std::atomic<int>& signal) {
     if (signal.load() != 0) outcome = Outcome::signalled;
     if (outcome != Outcome::finished) break;
 
+    begin_step();
     trainer_.step();
     const std::int64_t step = trainer_.steps_done();
     const bool last = step == trainer_.total_steps();
@@ -126,7 +127,35 @@ TrainingRun::Outcome TrainingRun::train(const std::atomic<int>& signal) {
     paused_s_ += seconds(Clock::now() - paused_from);
   }
   if (all_is_well(true)) finish_saving();
+  finish_profile();
   return outcome;
+}
+
+void TrainingRun::begin_step() {
+  if (!profile_) return;
+  const std::int64_t begun = steps_begun_++;
+  if (begun == Profile::kWarmUpSteps) {
+    trainer_.backend().observe(profile_);
+    profile_->start();
+  }
+  if (begun == Profile::kWarmUpSteps + profile_->steps()) finish_profile();
+}
+
+// A save that began in its steps is a part of it.
+void TrainingRun::finish_profile() {
+  if (!profile_) return;
+  look_at_save(true);
+  Profile& profile = *std::exchange(profile_, nullptr);
+  trainer_.backend().observe(nullptr);
+  if (steps_begun_ <= Profile::kWarmUpSteps) {
+    return observer_.on_note(tr(Msg::profile_no_steps, profile.path(), Profile::kWarmUpSteps));
+  }
+  try {
+    profile.finish();
+    observer_.on_profile(profile);
+  } catch (const IoError& error) {  // no reason to lose the training
+    observer_.on_note(error.what());
+  }
 }
 
 // Reports and logs the steps that the device has done meanwhile, or all that were begun. False when they made
@@ -180,6 +209,7 @@ void TrainingRun::log_metrics(const StepReport& r) {
 
 void TrainingRun::evaluate(bool counts_for_patience) {
   look_at_save(true);  // before anything is compared with a best that is being saved
+  const Span span(trainer_.backend().observer(), Observer::Place::training, "evaluation");
   EvaluationState& e = trainer_.evaluations();
   EvaluationReport r{.step = trainer_.steps_done(), .epoch = trainer_.epochs_after(trainer_.steps_done())};
   r.train_loss = train_loss_;
@@ -210,6 +240,7 @@ void TrainingRun::evaluate(bool counts_for_patience) {
 }
 
 void TrainingRun::sample() {
+  const Span span(trainer_.backend().observer(), Observer::Place::training, "sample");
   UncachedGenerator generator(trainer_.model());
   generator.start({}, 0);
   const SamplingOptions options{.seed = static_cast<std::uint64_t>(trainer_.config().train.seed)};
@@ -232,6 +263,7 @@ bool TrainingRun::is_milestone(std::int64_t step) const {
 // is_planned: the configuration says so, not the clock or the user: any run of it saves here.
 void TrainingRun::save(bool is_planned) {
   look_at_save(true);
+  const Span span(trainer_.backend().observer(), Observer::Place::training, "save");
   const TrainConfig& config = trainer_.config().train;
   const std::int64_t step = trainer_.steps_done();
   const bool is_epoch =
@@ -248,7 +280,10 @@ void TrainingRun::save(bool is_planned) {
 
 // Tells what became of the save under way, as soon as it is known.
 bool TrainingRun::look_at_save(bool wait) {
-  const auto outcome = saver_->finished(wait);
+  const auto outcome = [&] {
+    const Span span(wait ? trainer_.backend().observer() : nullptr, Observer::Place::training, "save");
+    return saver_->finished(wait);
+  }();
   if (!outcome) return true;
   const auto best_before = std::exchange(durable_best_, std::nullopt);
   if (!outcome->note.empty()) observer_.on_note(outcome->note);

@@ -50,6 +50,38 @@ TEST(ThreadPool, AnExceptionReachesTheCallerAndThePoolGoesOn) {
   }
 }
 
+// Two tiles that wait for each other, so that both threads have one.
+TEST(ThreadPool, TellsAnObserverWhenEachThreadHadTiles) {
+  struct Shares final : Observer {
+    void on_operation(const OperationCost&, Interval) override {}
+    void on_share(int thread, Interval time) override { all.push_back({thread, time}); }
+    std::vector<std::pair<int, Interval>> all;
+  } shares;
+  ThreadPool pool(2);
+  pool.observe(&shares);
+  for (std::size_t job = 1; job <= 3; ++job) {
+    std::atomic<int> begun = 0;
+    const auto begin = Interval::Clock::now();
+    pool.for_each_tile(2, [&](std::int64_t, int) {
+      ++begun;
+      while (begun < 2) std::this_thread::yield();
+    });
+    const auto end = Interval::Clock::now();
+    ASSERT_EQ(shares.all.size(), 2 * job);
+    for (std::size_t i = 2 * job - 2; i < 2 * job; ++i) {
+      const auto& [thread, time] = shares.all[i];
+      EXPECT_EQ(thread, static_cast<int>(i % 2));
+      EXPECT_TRUE(begin <= time.begin && time.begin <= time.end && time.end <= end);
+    }
+    // They were at it together.
+    EXPECT_LE(shares.all[2 * job - 2].second.begin, shares.all[2 * job - 1].second.end);
+    EXPECT_LE(shares.all[2 * job - 1].second.begin, shares.all[2 * job - 2].second.end);
+  }
+  pool.observe(nullptr);
+  pool.for_each_tile(2, [](std::int64_t, int) {});
+  EXPECT_EQ(shares.all.size(), 6u);
+}
+
 TEST(ThreadPool, SkipsTilesWhenToldTo) {
   ThreadPool pool(2);
   std::atomic<int> done{0};

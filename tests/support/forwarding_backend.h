@@ -19,7 +19,6 @@ class ForwardingBackend : public Backend {
   void upload(void* to, const void* from, std::int64_t bytes) override { cpu_->upload(to, from, bytes); }
   void download(void* to, const void* from, std::int64_t bytes) override { cpu_->download(to, from, bytes); }
   void copy(void* to, const void* from, std::int64_t bytes) override { cpu_->copy(to, from, bytes); }
-  void zero(void* device, std::int64_t bytes) override { cpu_->zero(device, bytes); }
   void synchronize() override { cpu_->synchronize(); }
   Measured measure(const std::function<void()>& before, const std::function<void()>& run) override {
     return cpu_->measure(before, run);
@@ -43,6 +42,7 @@ class ForwardingBackend : public Backend {
   Backend& cpu() { return *cpu_; }
 
  private:
+  void zero_bytes(void* device, std::int64_t bytes) override { cpu_->zero(device, bytes); }
   void* allocate_bytes(std::int64_t bytes) override {
     Buffer buffer = cpu_->allocate(bytes, "memory");
     void* data = buffer.data();

@@ -179,6 +179,30 @@ TEST_P(OnCuda, ACheckpointGoesOnOnTheCpuAndBack) {
   EXPECT_NEAR(back->state().loss, stays->state().loss, is_bf16() ? 2e-2 : 1e-4);
 }
 
+// Steps that are watched run operation by operation, those around them as a graph.
+TEST_P(OnCuda, WatchedStepsHaveTheBitsOfTheGraph) {
+  struct Counter final : Observer {
+    void on_operation(const OperationCost&, Interval) override { ++operations; }
+    int operations = 0;
+  };
+  std::uint64_t hash = 0;
+  const auto trace = trace_of(config(), 6, &hash);
+  TrainerKit kit(config(), device_text());
+  std::vector<StepBits> watched;
+  Counter counter;
+  test::step_until(*kit, 3, &watched);
+  kit.backend->observe(&counter);
+  test::step_until(*kit, 4, &watched);
+  const int a_step = counter.operations;
+  test::step_until(*kit, 5, &watched);
+  kit.backend->observe(nullptr);
+  test::step_until(*kit, 6, &watched);
+  EXPECT_EQ(watched, trace);
+  EXPECT_EQ(state_hash(kit->snapshot()), hash);
+  EXPECT_GT(a_step, 30);
+  EXPECT_EQ(counter.operations, 2 * a_step);
+}
+
 // S5-43, on a device that is not the host: saved beside steps, which are replays of a graph by then
 TEST_P(OnCuda, SavedBesideTheTrainingAreTheBitsOfASaveOnTheSpot) {
   const test::TempDirectory directory;

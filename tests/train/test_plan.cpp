@@ -130,7 +130,7 @@ class PlanOnCuda : public ::testing::TestWithParam<const char*> {
   };
   static Sum sum_of(const RunPlan& plan, const std::string& operation) {
     Sum sum;
-    for (const LaunchCost& launch : plan.launches) {
+    for (const OperationCost& launch : plan.launches) {
       if (!operation.empty() && launch.operation != operation) continue;
       ++sum.launches;
       sum.flops += launch.flops;
@@ -176,7 +176,7 @@ TEST_P(PlanOnCuda, ArithmeticIsOfTheDtype) {
   const Arithmetic of_products = dtype() == "bf16"   ? Arithmetic::bf16
                                  : dtype() == "tf32" ? Arithmetic::tf32
                                                      : Arithmetic::fp32;
-  for (const LaunchCost& launch : plan_run(config_, 900).launches) {
+  for (const OperationCost& launch : plan_run(config_, 900).launches) {
     const std::string operation = launch.operation;
     if (operation != "LinearForward" && operation != "AdamW") continue;
     EXPECT_EQ(launch.arithmetic, operation == "AdamW" ? Arithmetic::fp32 : of_products) << operation;
