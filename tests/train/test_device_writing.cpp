@@ -105,7 +105,7 @@ TEST_P(WritingOnCuda, ATokenIsOneWalkThroughTheWeights) {
   const auto launches = dry->take_launches();
   EXPECT_EQ(static_cast<std::int64_t>(launches.size()), 7 * model.n_layer + 3);
   double bytes = 0;
-  for (const LaunchCost& launch : launches) {
+  for (const auto& launch : launches) {
     if (std::string(launch.operation) == "LinearDecode") bytes += launch.bytes;
   }
   const std::int64_t C = model.n_embd, weights = model.n_layer * 12 * C * C + model.vocab_size * C;
