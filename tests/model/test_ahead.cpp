@@ -69,9 +69,10 @@ class CountedRecording final : public Recording {
 // A device that is not the host, but computes as the CPU does.
 class Elsewhere final : public test::ForwardingBackend {
  public:
-  Elsewhere() : ForwardingBackend(make_backend("cpu", 1)) {}
+  explicit Elsewhere(bool is_host = false) : ForwardingBackend(make_backend("cpu", 1)), is_host_(is_host) {}
   Traffic traffic;
 
+  bool reads_host_memory() const override { return is_host_; }
   void upload(void* to, const void* from, std::int64_t bytes) override {
     ++traffic.moves;
     ForwardingBackend::upload(to, from, bytes);
@@ -95,6 +96,7 @@ class Elsewhere final : public test::ForwardingBackend {
   }
   ZHGPT_FOR_EACH_OP(ZHGPT_HAND_ON)
 #undef ZHGPT_HAND_ON
+  const bool is_host_;
 };
 
 const ModelConfig kConfigs[] = {
@@ -323,10 +325,17 @@ TEST(Ahead, TheHostNeverWaitsForASingleToken) {
   EXPECT_GE(traffic.fewest_under_way, RunAhead::kTogether);  // when it waits, the device has more to do
   EXPECT_LE(traffic.replays, kTokens + 1 + 2 * RunAhead::kTogether);
   EXPECT_GE(traffic.replays - before, kTokens - 2 * RunAhead::kTogether);
+}
 
-  Generator here(models.here);  // where the device is the host there is nothing to run ahead of
-  here.start({}, 0);
-  here.next(kDefault);
+// Where the device is the host there is nothing to run ahead of.
+TEST(Ahead, TheHostItselfComputesNothingInAdvance) {
+  const ModelConfig& config = kConfigs[1];
+  Elsewhere host(true);
+  Gpt gpt(host, config, 1, Gpt::Purpose::inference, DType::f32);
+  Generator generator(gpt);
+  generator.start({}, 0);
+  for (int i = 0; i < 5; ++i) generator.next(kDefault);
+  EXPECT_EQ(host.traffic.replays, 0);
 }
 
 }  // namespace
