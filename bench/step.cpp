@@ -4,7 +4,8 @@
 //
 // Prints one `name=value` a line: tokens_per_s (B*T over the median step), the best and median step, CPU time
 // a step, the memory high-water mark, how many times memory was allocated after the first steps, and how long
-// saving to FILE took. With --sample: the characters a second of one text at a time instead.
+// saving to FILE took. With --sample: the characters a second of one text at a time instead, and the
+// processor time of one.
 #include <sys/resource.h>
 
 #include <algorithm>

@@ -56,7 +56,8 @@ Tensor Tensor::rows(std::int64_t begin, std::int64_t count) const {
     throw ConfigError("Tensor::rows: [" + std::to_string(begin) + ", +" + std::to_string(count) + ") of " + shape_text());
   }
   Tensor view = *this;
-  const std::int64_t row_bytes = dim(0) ? bytes() / dim(0) : 0;
+  std::int64_t row_bytes = dtype_bytes(dtype);
+  for (int axis = 1; axis < rank; ++axis) row_bytes *= dim(axis);
   view.data = static_cast<char*>(data) + begin * row_bytes;
   view.dims[0] = count;
   return view;
