@@ -6,7 +6,7 @@ include(CheckCXXSourceRuns)
 
 set(ZHGPT_OTHER_INSTRUCTIONS)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  check_cxx_source_runs("int main() { return !(__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\")); }"
+  check_cxx_source_runs("int main() { return !(__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\") && __builtin_cpu_supports(\"bmi2\")); }"
     ZHGPT_PROCESSOR_HAS_AVX2)
   set(ZHGPT_MARCH_plain x86-64)
   list(APPEND ZHGPT_OTHER_INSTRUCTIONS plain)

@@ -1,9 +1,10 @@
 // Dataset: a corpus made ready for training: a vocabulary and two token streams, training and validation.
 //
 // Preparing streams the text once into a scratch file, then counts, splits and writes the token cache
-// (corpus.tokens) beside the run; memory is the same for a text of any size. Documents go to validation by a
-// hash of their text, so that the split does not depend on file order and equal documents stay together; with
-// fewer than 20 documents the tail of the text is taken instead. `<|endoftext|>` follows each document.
+// (corpus.tokens) beside the run; memory does not grow with the text, but for 8 bytes a document. Documents
+// go to validation by a hash of their text, so that the split does not depend on file order and equal
+// documents stay together; with fewer than 20 documents the tail of the text is taken instead.
+// `<|endoftext|>` follows each document.
 #pragma once
 
 #include <cstdint>

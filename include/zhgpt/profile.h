@@ -24,7 +24,8 @@ class Profile final : public Observer {
  public:
   static constexpr std::int64_t kWarmUpSteps = 5;  // of a run before it is watched
 
-  // Begins the file at once, so that a path where none can be is known before the training. Throws IoError.
+  // Begins the file at once, so that a path where none can be is known before the training. What is there is
+  // never replaced: it may be a corpus. Throws IoError.
   Profile(const std::string& path, std::int64_t steps);
 
   const std::string& path() const { return file_.path(); }

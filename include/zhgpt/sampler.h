@@ -3,8 +3,8 @@
 // Window: while a text fits into block_size it is attended to whole. Positions are learned, so that beyond
 // that the window must be read again from position 0 on: it slides by halves of block_size, each time in one
 // pass, and the context is always between half of block_size and all of it. There is no limit of length.
-// Where the window begins depends on the number of tokens alone, so that what was taken back and written
-// again has the same bits.
+// Where the window begins depends on the number of tokens alone, so that on the CPU what was taken back
+// and written again has the same bits.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +27,11 @@ WeightType weight_type_of(const std::string& name);  // "f32", "bf16", "int8"; t
 // Which of n tokens is the first that the model sees: 0 while n <= block_size.
 std::int64_t window_begin(std::int64_t n, std::int64_t block_size);
 
-// Continues one text or several at once. A row's text has the same bits whatever its neighbours. On the CPU
-// in f32 logits are those of Gpt::last_logits for the window, bit for bit. A device that is not the host
-// chooses tokens by itself, as choose_token would up to rounding, and goes some tokens ahead of `next_all`:
-// `start`, `append`, `undo` and other options throw those away, to the same texts. The model's parameters
+// Continues one text or several at once. On the CPU a row's text has the same bits whatever its neighbours,
+// and in f32 logits are those of Gpt::last_logits for the window, bit for bit; on a device a window that is
+// read again, after `undo` across its beginning, may differ from one that was written, by rounding. A device
+// that is not the host chooses tokens by itself, as choose_token would up to rounding, and goes some tokens
+// ahead of `next_all`: `start`, `append`, `undo` and other options throw those away. The model's parameters
 // must not change while it lives.
 class Generator {
  public:

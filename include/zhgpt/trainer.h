@@ -129,6 +129,7 @@ class Trainer {
   std::unique_ptr<Gpt> model_;
   std::unique_ptr<Optimizer> optimizer_;
   Buffer state_buffer_, history_buffer_, rates_buffer_;
+  std::vector<float> rates_;
   std::unique_ptr<DeviceCopy> copy_;
   std::unique_ptr<TextFeed> text_;
   std::unique_ptr<Recording> recorded_step_;

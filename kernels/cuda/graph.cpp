@@ -19,12 +19,16 @@ void GraphRecording::release() noexcept {
 }
 
 void GraphRecording::replay() {
+  if (scratch_ != context_.scratch.data()) {
+    release();
+    warm_ = false;
+  }
   if (!warm_) {
     operations_();
+    scratch_ = context_.scratch.data();
     warm_ = true;
     return;
   }
-  if (scratch_ != context_.scratch.data()) release();
   if (!graph_) capture();
   check(cudaGraphLaunch(graph_, context_.stream.get()), "launch of the captured operations");
 }
@@ -44,7 +48,6 @@ void GraphRecording::capture() {
   const cudaError_t status = cudaGraphInstantiate(&graph_, captured, 0);
   check_nothrow(cudaGraphDestroy(captured), "cudaGraphDestroy");
   check(status, "instantiation of the captured operations");
-  scratch_ = context_.scratch.data();
 }
 
 EventReadback::EventReadback(Stream& stream, std::int64_t bytes)

@@ -13,7 +13,7 @@ namespace zhgpt::cuda {
 
 // The first replay runs the operations one by one: scratch memory grows and products look for their
 // algorithms then. The second captures them, and from then on a replay is one launch. A graph knows where
-// scratch memory was: when other operations have moved it since, a replay captures anew.
+// scratch memory was: when other operations have moved it since, or there was none left, all begins anew.
 class GraphRecording final : public Recording {
  public:
   GraphRecording(Context& context, std::function<void()> operations);
@@ -28,7 +28,7 @@ class GraphRecording final : public Recording {
   std::function<void()> operations_;
   bool warm_ = false;
   cudaGraphExec_t graph_ = nullptr;
-  const void* scratch_ = nullptr;  // as it was captured
+  const void* scratch_ = nullptr;  // as it was found by the last operations run
 };
 
 // Copies through page-locked memory and an event.

@@ -56,8 +56,8 @@ double share_of_peak(const OperationTime& time, const Ceilings& c) {
 }
 
 Bench measure(const BenchArguments& arguments) {
-  if (!(arguments.seconds > 0 && arguments.seconds <= 3600)) {
-    throw ConfigError(tr(Msg::out_of_range, "seconds", arguments.seconds, 0, 3600));
+  if (!(arguments.seconds >= 0.01 && arguments.seconds <= 3600)) {
+    throw ConfigError(tr(Msg::out_of_range, "--seconds", arguments.seconds, 0.01, 3600));
   }
   Bench bench;
   bench.config = arguments.config.resolve();
@@ -102,8 +102,8 @@ std::string operation_table(const Bench& bench) {
     all.bytes += o.bytes;
   }
   const double between_ms = std::max(0.0, whole_ms - all.ms);
-  rows.push_back({tr(Msg::bench_between), "", fixed(between_ms, 3), percent(between_ms / whole_ms)});
   add_row(all);
+  rows.push_back({tr(Msg::bench_between), "", fixed(between_ms, 3), percent(between_ms / whole_ms)});
   return table(rows, "lrrrrrr");
 }
 

@@ -94,7 +94,8 @@ int sample(SampleArguments a) {
   }
   TextWriter writer(*loaded, a.request, a.num_samples, a.json);
   if (file.is_open()) {
-    writer.write_file(file, a.prompt_file);
+    std::filesystem::is_regular_file(a.prompt_file) ? writer.write_file(file, a.prompt_file)
+                                                    : writer.write_lines(file);
   } else if (may_read && stdin_has_lines()) {
     writer.write_lines(std::cin);
   } else {

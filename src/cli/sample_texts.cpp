@@ -69,13 +69,14 @@ void TextWriter::write_lines(std::istream& in) {
 void TextWriter::write_file(std::istream& in, const std::string& name) {
   std::vector<Prompt> prompts;
   std::int64_t number = 1;
-  for (std::string line; next_line(in, line); ++number) {
+  for (std::string line; stop_signal.load() == 0 && next_line(in, line); ++number) {
     try {
       if (!line.empty()) prompts.push_back(read(line));
     } catch (const DataError& error) {
       throw DataError(name + ":" + std::to_string(number) + ": " + error.what());
     }
   }
+  if (stop_signal.load() != 0) return;
   if (prompts.empty()) throw DataError(tr(Msg::no_prompts, name));
   write_all(prompts);
 }
@@ -92,7 +93,8 @@ void TextWriter::write_all(const std::vector<Prompt>& prompts) {
   do {
     for (std::int64_t row = 0; row < rows; ++row) {
       // A text that waits for its turn takes memory: not too many are ahead of the one that is shown.
-      if (rows_[static_cast<std::size_t>(row)] || next == count || std::ssize(texts_) == 4 * rows) continue;
+      const bool may_begin = next < count && std::ssize(texts_) < 4 * rows && stop_signal.load() == 0;
+      if (rows_[static_cast<std::size_t>(row)] || !may_begin) continue;
       const Prompt& prompt = prompts[static_cast<std::size_t>(next / num_samples_)];
       begin_text(row, prompt.text, prompt.ids, static_cast<std::uint64_t>(next++ % num_samples_));
     }
@@ -106,9 +108,9 @@ void TextWriter::write_all(const std::vector<Prompt>& prompts) {
         end_text(row);
       }
     }
-    if (!show_ended()) return;
+    show_ended();
     if (!going_on.empty()) Writing::advance(going_on);
-  } while (next < count || !going_on.empty());
+  } while (!going_on.empty() || (next < count && stop_signal.load() == 0));
 }
 
 void TextWriter::begin_text(std::int64_t row, const std::string& prompt, std::span<const std::int32_t> ids,
@@ -137,16 +139,16 @@ void TextWriter::end_text(std::int64_t row) {
   generator_->stop(row);
 }
 
-// In order, up to the first that is still written. False when Ctrl-C ended that one: it is the last.
-bool TextWriter::show_ended() {
+// In order, up to the first that is still written. Of what Ctrl-C ended only the text that was on show.
+void TextWriter::show_ended() {
   while (!texts_.empty() && !texts_.front()->writing) {
     const std::unique_ptr<Text> text = std::move(texts_.front());
     json_ ? write_json(*text) : write_out("\n");
-    if (text->written.ending == Ending::interrupted) return false;
     texts_.pop_front();
+    const auto is_lost = [](const Text& t) { return !t.writing && t.written.ending == Ending::interrupted; };
+    while (!texts_.empty() && is_lost(*texts_.front())) texts_.pop_front();
     if (!texts_.empty()) show_beginning(*texts_.front());
   }
-  return true;
 }
 
 void TextWriter::show_beginning(const Text& text) {

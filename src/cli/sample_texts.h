@@ -38,7 +38,7 @@ class TextWriter {
   void begin_text(std::int64_t row, const std::string& prompt, std::span<const std::int32_t> ids,
                   std::uint64_t sample);
   void end_text(std::int64_t row);
-  bool show_ended();
+  void show_ended();
   void show_beginning(const Text& text);
   void write_json(const Text& text);
 

@@ -24,9 +24,13 @@ std::string without_slashes(std::string path) {
 void remove_leftovers(const std::string& path) {
   namespace fs = std::filesystem;
   const std::string prefix = "." + fs::path(path).filename().string() + ".tmp-";
-  if (!fs::is_directory(directory_of(path))) return;
   std::error_code ignored;
-  for (const std::string& name : names_in(directory_of(path))) {
+  std::vector<std::string> names;
+  try {
+    names = names_in(directory_of(path));
+  } catch (const IoError&) {  // where nothing can be listed, nothing was left that could be removed
+  }
+  for (const std::string& name : names) {
     const auto owner = static_cast<pid_t>(name.starts_with(prefix) ? owner_of_temporary(name) : 0);
     if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH)
       fs::remove_all(directory_of(path) + "/" + name, ignored);

@@ -66,7 +66,9 @@ void RunAhead::compute() {
 
 void RunAhead::launch() {
   const std::int64_t count = std::min(kTogether, room_ - launched_);
-  for (std::int64_t i = 0; i < count; ++i) recording_->replay();
+  for (std::int64_t i = 0; i < count; ++i) {
+    backend_.observer() ? compute() : recording_->replay();  // an observer would see nothing of a graph
+  }
   Readback& readback = *readbacks_[launched_ / kTogether % 2];
   readback.wait();  // where nobody took what was read back, its copy may be under way
   readback.start(written_.data);

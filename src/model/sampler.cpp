@@ -91,7 +91,13 @@ void Generator::catch_up() {
   ids_.clear();
   lengths_.clear();
   const auto decode_before = [&](std::int64_t row) {
-    if (!ids_.empty()) decoder_->decode(row - static_cast<std::int64_t>(ids_.size()), ids_, lengths_);
+    const std::int64_t first = row - static_cast<std::int64_t>(ids_.size());
+    if (!ids_.empty()) decoder_->decode(first, ids_, lengths_);
+    for (std::int64_t done = first; done < row; ++done) {
+      Row& r = rows_[static_cast<std::size_t>(done)];
+      ++r.cached;
+      r.has_logits = true;
+    }
     ids_.clear();
     lengths_.clear();
   };
@@ -103,8 +109,7 @@ void Generator::catch_up() {
     }
     prepare(row);
     ids_.push_back(r.tokens.back());
-    lengths_.push_back(static_cast<std::int32_t>(r.cached++));
-    r.has_logits = true;
+    lengths_.push_back(static_cast<std::int32_t>(r.cached));
   }
   decode_before(rows());
 }
@@ -163,6 +168,7 @@ void Generator::choose_ahead(const SamplingOptions& options) {
     if (!r.is_active) continue;
     next_[row] = ids[row];
     r.cached = count_of(r.tokens) - r.begin;
+    r.has_logits = false;  // the device has gone on
   }
 }
 

@@ -170,6 +170,13 @@ std::optional<Dataset> dataset_from_cache(const Inputs& inputs, const std::strin
   }
 }
 
+std::string temporary_directory() {
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::temp_directory_path(error);
+  if (error) throw IoError(tr(Msg::scratch_failed, "TMPDIR", error.message()));
+  return path;
+}
+
 // Adds what was seen in the validation files to the report.
 void add_report(CorpusReport& report, const CorpusReport& more) {
   report.files += more.files;
@@ -264,7 +271,7 @@ SourceState compare_sources(const std::vector<std::string>& paths, const TextCon
 
 TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConfig& text,
                            const Vocabulary& vocab, CorpusReport* report) {
-  const std::string scratch_directory = std::filesystem::temp_directory_path();
+  const std::string scratch_directory = temporary_directory();
   Corpus corpus(list_sources(paths, scratch_directory), text, scratch_directory);
   const std::vector<std::int32_t> ids = id_table(vocab);
   TokenFile tokens(scratch_directory, token_dtype(vocab.size()));
@@ -280,7 +287,7 @@ TokenArray tokenize_corpus(const std::vector<std::string>& paths, const TextConf
 }
 
 CharacterCounts count_characters(const std::vector<std::string>& paths, const TextConfig& text) {
-  const std::string scratch_directory = std::filesystem::temp_directory_path();
+  const std::string scratch_directory = temporary_directory();
   Corpus corpus(list_sources(paths, scratch_directory), text, scratch_directory);
   return count_characters(corpus, kAllTraining).train_characters;
 }

@@ -76,6 +76,7 @@ class CacheFile {
   ~CacheFile() { close(fd_); }
 
   std::int64_t size() const { return size_; }
+  std::int64_t offset() const { return offset_; }
   void seek(std::int64_t offset) { offset_ = offset; }
 
   void read(std::span<std::byte> to) {
@@ -146,13 +147,6 @@ void check_tokens(const CacheFile& file, std::span<const std::byte> ids, DType d
     }
   };
   dtype == DType::u16 ? check(std::uint16_t{}) : check(std::int32_t{});
-}
-
-// Where a run directory is only to be read, the room is elsewhere.
-std::string scratch_directory_beside(const std::string& path) {
-  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  const std::string directory = parent.empty() ? "." : parent.string();
-  return access(directory.c_str(), W_OK) == 0 ? directory : std::filesystem::temp_directory_path().string();
 }
 
 // Calls use(bytes) for all of them in order.
@@ -238,13 +232,26 @@ TokenCache read_token_cache(const std::string& path) {
     file.damaged("vocabulary", error.what(), "-");
   }
   const auto dtype = static_cast<DType>(header.dtype);
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
   const auto read_tokens = [&](std::int64_t count) {
-    TokenFile tokens(scratch_directory_beside(path), dtype);
-    read_pieces(file, count * dtype_bytes(dtype), [&](std::span<const std::byte> piece) {
-      check_tokens(file, piece, dtype, dataset.vocab.size());
-      tokens.put(piece);
-    });
-    return tokens.array();
+    const std::int64_t begin = file.offset(), bytes = count * dtype_bytes(dtype);
+    const auto read_into = [&](const auto& put) {
+      file.seek(begin);
+      read_pieces(file, bytes, [&](std::span<const std::byte> piece) {
+        check_tokens(file, piece, dtype, dataset.vocab.size());
+        put(piece);
+      });
+    };
+    try {
+      TokenFile tokens(parent.empty() ? "." : parent.string(), dtype);
+      read_into([&](std::span<const std::byte> piece) { tokens.put(piece); });
+      return tokens.array();
+    } catch (const IoError&) {  // a disk that is full or only to be read is no reason not to read a run
+      std::vector<std::byte> ids;
+      ids.reserve(static_cast<std::size_t>(bytes));
+      read_into([&](std::span<const std::byte> piece) { ids.insert(ids.end(), piece.begin(), piece.end()); });
+      return token_array(dtype, ids);
+    }
   };
   dataset.train = read_tokens(header.train_count);
   dataset.val = read_tokens(header.val_count);

@@ -31,7 +31,8 @@ std::string token_cache_path(const std::string& run_dir);
 void write_token_cache(const std::string& path, const TokenCache& cache, TokenFile& train, TokenFile& val);
 
 // Throws DataError when the file is not there or is not exactly what was written, before anything is
-// allocated that the file's own size does not warrant. The tokens are copied into scratch files beside it.
+// allocated that the file's own size does not warrant. The tokens are copied into scratch files beside
+// it, or, where there is no room for them, into memory.
 TokenCache read_token_cache(const std::string& path);
 
 }  // namespace zhgpt

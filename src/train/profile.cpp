@@ -40,13 +40,6 @@ Phase phase_of_span(std::string_view what) {
                                   : Phase::other;
 }
 
-// A directory is found out when a file is to take its place, which is late.
-const std::string& checked(const std::string& path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) throw IoError(tr(Msg::io_is_a_directory, path));
-  return path;
-}
-
 std::string row_name(int row, const char* name) {
   return "{\"ph\":\"M\",\"pid\":1,\"tid\":" + std::to_string(row) +
          ",\"name\":\"thread_name\",\"args\":{\"name\":\"" + name + "\"}}";
@@ -55,7 +48,7 @@ std::string row_name(int row, const char* name) {
 }  // namespace
 
 Profile::Profile(const std::string& path, std::int64_t steps)
-    : file_(checked(path), AtomicFile::Existing::replace), steps_(steps) {}
+    : file_(path, AtomicFile::Existing::refuse), steps_(steps) {}
 
 void Profile::start() {
   watched_.begin = Interval::Clock::now();

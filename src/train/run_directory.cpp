@@ -223,7 +223,8 @@ void remove_old_checkpoints(const std::string& directory, const RunId& run, cons
 }
 
 bool has_checkpoints(const std::string& directory) {
-  return fs::is_directory(directory) && std::ranges::any_of(names_in(directory), is_checkpoint_name);
+  std::error_code error;
+  return fs::is_directory(directory, error) && std::ranges::any_of(names_in(directory), is_checkpoint_name);
 }
 
 Checkpoint open_run_checkpoint(const std::string& directory_or_file, const std::string& which,

@@ -84,6 +84,7 @@ Trainer::Trainer(Backend& backend, const Config& config, Dataset& dataset)
   history_buffer_ =
       backend.allocate(kHistory * static_cast<std::int64_t>(sizeof(StepState)), "the steps' history");
   rates_buffer_ = backend.allocate(kRates * 4, "learning rates");
+  rates_.resize(static_cast<std::size_t>(kRates));
   history_readback_ = backend.make_readback(history_buffer_.bytes(), "the steps' history, read back");
   copy_ = backend.make_device_copy({model_->params(), optimizer_->m(), optimizer_->v()}, kSavePieceBytes,
                                    "copy to save from");
@@ -170,13 +171,12 @@ void Trainer::step() {
 
 // Those of the kRates steps around the next one.
 void Trainer::upload_learning_rates() {
-  std::vector<float> rates(static_cast<std::size_t>(kRates));
   const std::int64_t first = steps_done_ / kRates * kRates;
   for (std::int64_t i = 0; i < kRates; ++i) {
-    rates[static_cast<std::size_t>(i)] =
+    rates_[static_cast<std::size_t>(i)] =
         static_cast<float>(learning_rate_at(config_.train, first + i, total_steps_));
   }
-  backend_.upload(rates_buffer_.data(), rates.data(), rates_buffer_.bytes());
+  backend_.upload(rates_buffer_.data(), rates_.data(), rates_buffer_.bytes());
 }
 
 std::span<const StepState> Trainer::finished_steps(bool wait) {

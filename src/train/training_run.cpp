@@ -155,6 +155,8 @@ void TrainingRun::finish_profile() {
     observer_.on_profile(profile);
   } catch (const IoError& error) {  // no reason to lose the training
     observer_.on_note(error.what());
+  } catch (const std::bad_alloc&) {
+    observer_.on_note(tr(Msg::program_out_of_memory));
   }
 }
 

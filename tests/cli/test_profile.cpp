@@ -106,6 +106,10 @@ TEST_F(ProfileTest, WrongUseIsToldBeforeTheTraining) {
   const ProcessResult directory = train_with({"--profile", trace()});
   EXPECT_EQ(directory.exit_code, 5) << directory.err;
   EXPECT_TRUE(holds(directory.err, "this is a directory")) << directory.err;
+  const std::string text = read_file(corpus());
+  const ProcessResult taken = train_with({"--profile", corpus()});
+  EXPECT_EQ(taken.exit_code, 5) << taken.err;
+  EXPECT_EQ(read_file(corpus()), text) << "a slip of the hand must not cost a corpus";
   const ProcessResult alone = train_with({"--profile-steps=3"});
   EXPECT_EQ(alone.exit_code, 2) << alone.err;
   EXPECT_TRUE(holds(alone.err, "--profile FILE")) << alone.err;
