@@ -292,7 +292,11 @@ TEST(Ahead, WhereTheLogitsLeaveNothingItSaysSoAndAppendsNothing) {
     Generator generator(*gpt, 2);
     generator.start(0, {}, 0);
     generator.start(1, Ids{5, kBad}, 1);
+    const auto logits = generator.logits(0);
+    const std::vector<float> before(logits.begin(), logits.end());
     for (int i = 0; i < 3; ++i) EXPECT_THROW(generator.next_all(kDefault), ConfigError);
+    EXPECT_EQ(std::memcmp(generator.logits(0).data(), before.data(), before.size() * sizeof(float)), 0)
+        << "those of what was computed ahead";
     EXPECT_EQ(generator.tokens(0).size(), 1u);
     EXPECT_EQ(generator.tokens(1).size(), 3u);
   }

@@ -1,8 +1,11 @@
 // Datasets: what the token streams hold, how the text is split, and what becomes of corpus.tokens.
 #include "zhgpt/dataset.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <set>
 
 #include "text_test.h"
@@ -50,6 +53,22 @@ class DatasetTest : public TextTest {
   TextConfig text;
   std::uint64_t seed = 1337;
 };
+
+// A full disk, as every write fails at this limit.
+TEST_F(DatasetTest, IsLoadedWhereNothingCanBeWritten) {
+  const Dataset whole = prepare({write("a.txt", "天地玄黄宇宙洪荒日月盈昃辰宿列张")});
+  rlimit usual{};
+  getrlimit(RLIMIT_FSIZE, &usual);
+  const rlimit none{0, usual.rlim_max};
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &none);
+  const Dataset loaded = load_dataset(run, whole.fingerprint);
+  setrlimit(RLIMIT_FSIZE, &usual);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_TRUE(std::ranges::equal(loaded.train.bytes(), whole.train.bytes()));
+  EXPECT_TRUE(std::ranges::equal(loaded.val.bytes(), whole.val.bytes()));
+  EXPECT_GT(loaded.train.count, 0);
+}
 
 TEST_F(DatasetTest, FewDocumentsAreSplitByPlace) {
   text.val_fraction = 0.25;
@@ -160,7 +179,8 @@ TEST_F(DatasetTest, StandardInputAndWhatIsLeftBehind) {
 // ---- corpus.tokens
 
 bool equal(const Dataset& a, const Dataset& b) {
-  return std::ranges::equal(a.train.bytes(), b.train.bytes()) && std::ranges::equal(a.val.bytes(), b.val.bytes()) && a.fingerprint == b.fingerprint &&
+  return std::ranges::equal(a.train.bytes(), b.train.bytes()) &&
+         std::ranges::equal(a.val.bytes(), b.val.bytes()) && a.fingerprint == b.fingerprint &&
          a.vocab.code_points() == b.vocab.code_points() && a.train.dtype == b.train.dtype;
 }
 
