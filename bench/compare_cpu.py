@@ -5,14 +5,15 @@ Each round runs every contestant once, one after the other, so that a slow minut
 With each run goes the share of the machine that other processes used meanwhile (from /proc/stat, less the run's own
 CPU time). Rounds above --max-foreign do not count for that contestant; if none is below, all count, marked with `*`.
 
---ours is a shell command whose standard output has a line `tokens_per_s=NUMBER`, or JSON with that name. In it {layers} {heads} {embd} {block}
-{batch} {vocab} {threads} {seconds} are filled in. Without --ours the peers run alone.
+--ours is a shell command that prints what `zhgpt bench --json` prints. In it {layers} {heads} {embd} {block} {batch} {vocab} {threads} {seconds}
+are filled in. Without --ours the peers run alone.
 
   bench/compare_cpu.py --config micro --threads 2 --rounds 5 --pip-python venv/bin/python \
       --ours 'build/zhgpt bench --json --n-layer {layers} ...' --out bench/results/machine.md
 """
 
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -22,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import time
+import typing
 
 from configs import CONFIGS
 
@@ -76,46 +78,63 @@ def own_seconds():
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
+class Run(typing.NamedTuple):
+    """One run of a contestant; the last is the share of the machine that others had meanwhile."""
+    tokens_per_s: float
+    cpu_ms: float  # of all threads, a step
+    peak_mib: float  # resident memory
+    foreign: float
+
+
 def run(name, command):
-    """(tokens/s, foreign share) of one run, or None when it failed."""
+    """The run, or None when it failed."""
     start, busy, own = time.monotonic(), busy_seconds(), own_seconds()
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     wall = time.monotonic() - start
     foreign = max(0.0, busy_seconds() - busy - (own_seconds() - own)) / (wall * os.cpu_count())
-    found = re.search(r'(?:^tokens_per_s=|"tokens_per_s": )([0-9.eE+]+)', done.stdout, re.MULTILINE)
-    if done.returncode != 0 or not found:
-        print(f"{name} failed ({done.returncode}): {command}\n{done.stderr[-2000:]}", file=sys.stderr)
+    try:
+        result = json.loads(done.stdout)
+        peak = result["peak_rss_mib"] if "peak_rss_mib" in result else result["most_host_bytes"] / 2**20
+        return Run(result["tokens_per_s"], result["cpu_ms"], peak, foreign)
+    except (ValueError, KeyError) as error:
+        print(f"{name} failed ({done.returncode}, {error!r}): {command}\n{done.stderr[-2000:]}", file=sys.stderr)
         return None
-    return float(found[1]), foreign
 
 
 def table(args, commands, runs):
-    rows = []
-    for name, command in commands.items():
-        if not runs[name]:
-            rows.append((name, command, None))
-            continue
-        clean = [run for run in runs[name] if run[1] <= args.max_foreign]
-        counted = clean or runs[name]
-        rows.append((name, command, dict(
-            median=statistics.median(speed for speed, _ in counted),
-            best=max(speed for speed, _ in runs[name]),
-            foreign=statistics.median(foreign for _, foreign in counted),
-            rounds=f"{len(counted)} of {len(runs[name])}" + ("" if clean else " *"))))
-    peers = [row["median"] for name, _, row in rows if row and name != "ours"]
-    bar = max(peers) if peers else None
+    rows = {}
+    for name, of_name in runs.items():
+        clean = [run for run in of_name if run.foreign <= args.max_foreign]
+        counted = clean or of_name
+        if counted:
+            speeds = [run.tokens_per_s for run in counted]
+            rows[name] = dict(
+                {field: statistics.median(getattr(run, field) for run in counted) for field in Run._fields},
+                spread=f"{min(speeds):.0f} to {max(speeds):.0f}",
+                rounds=f"{len(counted)} of {len(of_name)}" + ("" if clean else " *"))
+    bar = max((row["tokens_per_s"] for name, row in rows.items() if name != "ours"), default=None)
     lines = [f"### {args.config}, vocabulary {args.vocab}, {args.threads} threads, float32; {time.strftime('%Y-%m-%d')}, "
-             f"{cpu_name()}", "",
-             "| contestant | tokens/s, median | best | of best peer | foreign load | rounds counted |",
-             "|---|---:|---:|---:|---:|---:|"]
-    for name, _, row in rows:
-        if row is None:
-            lines.append(f"| {name} | failed | | | | |")
+             f"{cpu_name()}, commit {commit()}", "",
+             "| contestant | tokens/s, median | spread | of best peer | CPU ms a step | peak memory, MiB | foreign load | rounds counted |",
+             "|---|---:|---:|---:|---:|---:|---:|---:|"]
+    for name in commands:
+        if name not in rows:
+            lines.append(f"| {name} | failed | | | | | | |")
             continue
-        ratio = f"{row['median'] / bar:.2f}" if bar else ""
-        lines.append(f"| {name} | {row['median']:.0f} | {row['best']:.0f} | {ratio} | {row['foreign']:.0%} | {row['rounds']} |")
-    lines += ["", "Commands:", "", "```sh"] + [f"# {name}\n{command}" for name, command, _ in rows] + ["```", ""]
+        row = rows[name]
+        ratio = f"{row['tokens_per_s'] / bar:.2f}" if bar else ""
+        lines.append(f"| {name} | {row['tokens_per_s']:.0f} | {row['spread']} | {ratio} | {row['cpu_ms']:.1f} | {row['peak_mib']:.0f} "
+                     f"| {row['foreign']:.0%} | {row['rounds']} |")
+    lines += ["", "Commands:", "", "```sh"] + [f"# {name}\n{command}" for name, command in commands.items()] + ["```", ""]
     return "\n".join(lines)
+
+
+def commit():
+    """The commit that is measured, with a + where the tree has changes."""
+    git = ["git", "-C", str(BASELINE.parent)]
+    short = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True).stdout.strip()
+    return (short or "unknown") + ("+" if changed else "")
 
 
 def cpu_name():
@@ -134,7 +153,8 @@ def main():
             result = run(name, command)
             if result:
                 runs[name].append(result)
-                print(f"round {round_number}: {name}: {result[0]:.0f} tokens/s, foreign load {result[1]:.0%}", file=sys.stderr)
+                print(f"round {round_number}: {name}: {result.tokens_per_s:.0f} tokens/s, foreign load {result.foreign:.0%}",
+                      file=sys.stderr)
     text = table(args, commands, runs)
     print(text)
     if args.out:

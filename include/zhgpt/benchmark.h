@@ -26,6 +26,7 @@ struct StepBenchmark {
   std::int64_t tokens_per_step = 0;
   std::vector<double> step_ms;   // ascending; on a device that need not be waited for, means of some steps
   std::int64_t steps = 0;        // behind them
+  double cpu_ms = 0;             // processor time of all threads a step, what waits by spinning included
   std::int64_t allocations = 0;  // in them, after the first two
   // Of steps with an observer, in which each operation is waited for, in the order in which they first come.
   double watched_step_ms = 0;

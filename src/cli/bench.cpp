@@ -114,7 +114,7 @@ void print_text(const Bench& bench) {
                   bench.device, m.n_layer, m.n_head, m.n_embd, m.block_size, m.vocab_size, s.tokens_per_step)
             << "\n"
             << tr(Msg::bench_step, fixed(s.quantile_ms(0.5), 3), s.steps, fixed(s.quantile_ms(0.1), 3),
-                  fixed(s.quantile_ms(0.9), 3), fixed(s.tokens_per_s(), 0))
+                  fixed(s.quantile_ms(0.9), 3), fixed(s.tokens_per_s(), 0), fixed(s.cpu_ms, 3))
             << "\n"
             << tr(Msg::bench_memory, fixed(static_cast<double>(bench.most_bytes) / (1 << 20), 1),
                   s.allocations)
@@ -146,6 +146,7 @@ void print_json(const Bench& bench) {
       {"steps", s.steps},
       {"step_ms", {{"median", s.quantile_ms(0.5)}, {"p10", s.quantile_ms(0.1)}, {"p90", s.quantile_ms(0.9)}}},
       {"tokens_per_s", s.tokens_per_s()},
+      {"cpu_ms", s.cpu_ms},
       {"most_host_bytes", bench.most_bytes},
       {"allocations", s.allocations},
       {"gflop_per_s_peak", bench.ceilings.flops_per_s * 1e-9},

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <ctime>
 #include <string_view>
 
 #include "zhgpt/plan.h"
@@ -91,11 +92,14 @@ StepBenchmark benchmark_steps(Backend& backend, const Config& config, double sec
   steps(ahead);  // in the second of all a graph is recorded
   const std::int64_t allocations_before = allocations();
   const auto start = Clock::now();
+  const std::clock_t cpu_start = std::clock();
   do {
     result.step_ms.push_back(steps(ahead));
     result.steps += ahead;
     between();
   } while (seconds_since(start) < seconds && result.step_ms.size() < kMostTimes);
+  result.cpu_ms = 1e3 * static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC /
+                  static_cast<double>(result.steps);
   result.allocations = allocations() - allocations_before;
   std::sort(result.step_ms.begin(), result.step_ms.end());
 

@@ -34,6 +34,7 @@ TEST_F(Bench, ItsNumbersAddUp) {
   EXPECT_LE(out["step_ms"]["p10"], median);
   EXPECT_GE(out["step_ms"]["p90"], median);
   EXPECT_NEAR(out["tokens_per_s"].get<double>(), 1e3 * kB * kT / median, 1e-6 * kB * kT / median * 1e3);
+  EXPECT_GT(out["cpu_ms"], 0);
   EXPECT_GT(out["most_host_bytes"], 1 << 20);
   EXPECT_LT(out["most_host_bytes"], 100 << 20);  // what the peaks are measured with is not among it
   EXPECT_GT(out["gflop_per_s_peak"], 0);
