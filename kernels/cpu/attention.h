@@ -13,56 +13,50 @@
 namespace zhgpt::cpu {
 
 constexpr std::int64_t kQueries = 32;  // that go together against all keys up to the last of them
-// The score of a key that a query must not see: its exponential is 0. Whole rows are computed, hidden keys
-// too, since vector code over a whole block costs less than loops of every length.
+// The score of a key that a query must not see: its exponential is 0.
 template <class Real>
 constexpr Real kHidden = -std::numeric_limits<Real>::infinity();
 
-// Columns of a row of scores: whole blocks, so that the order of its sum depends on the query's place alone
-// and not on how long the text is.
-constexpr std::int64_t padded_keys(std::int64_t keys) {
-  return (keys + kQueries - 1) / kQueries * kQueries;
+// The softmax of `keys` scores becomes theirs, for one query. `scores` has room for a whole number of
+// kQueries.
+template <class Real>
+void softmax(Real* scores, std::int64_t keys, Real scale) {
+  const std::int64_t padded = (keys + kQueries - 1) / kQueries * kQueries;
+  std::fill(scores + keys, scores + padded, kHidden<Real>);
+  const Real most = max_of(scores, padded);
+  for (std::int64_t j = 0; j < padded; ++j) scores[j] = exp_of((scores[j] - most) * scale);
+  const Real inverse = 1 / sum_of(scores, padded);
+  for (std::int64_t j = 0; j < padded; ++j) scores[j] *= inverse;
 }
 
-// scores[0, columns) become softmax(scale * scores) over the first `seen`, 0 behind; returns the log of the
-// sum of exponentials.
+// The same for kQueries queries, whose scores are the columns of (keys, kQueries), and with the same bits: a
+// column is added up in the order of sum_of. lse receives the logarithms of the sums of exponentials.
 template <class Real>
-Real softmax(Real* scores, std::int64_t seen, std::int64_t columns, Real scale) {
-  std::fill(scores + seen, scores + columns, kHidden<Real>);
-  const Real most = max_of(scores, columns);
-  for (std::int64_t j = 0; j < columns; ++j) scores[j] = exp_of((scores[j] - most) * scale);
-  const Real sum = sum_of(scores, columns), inverse = 1 / sum;
-  for (std::int64_t j = 0; j < columns; ++j) scores[j] *= inverse;
-  return most * scale + std::log(sum);
+void softmax_of_columns(Real* __restrict scores, std::int64_t keys, Real scale, Real* __restrict lse) {
+  constexpr std::int64_t kLanes = 2 * Lanes<Real>::kCount;
+  Real most[kQueries], sums[kLanes][kQueries] = {};
+  std::fill_n(most, kQueries, kHidden<Real>);
+  for (std::int64_t j = 0; j < keys; ++j) {
+    const Real* row = scores + j * kQueries;
+    for (std::int64_t i = 0; i < kQueries; ++i) most[i] = row[i] > most[i] ? row[i] : most[i];
+  }
+  for (std::int64_t j = 0; j < keys; ++j) {
+    Real *row = scores + j * kQueries, *sum = sums[j % kLanes];
+    for (std::int64_t i = 0; i < kQueries; ++i) {
+      row[i] = exp_of((row[i] - most[i]) * scale);
+      sum[i] += row[i];
+    }
+  }
+  for (std::int64_t half = kLanes / 2; half > 0; half /= 2) {
+    for (std::int64_t lane = 0; lane < half; ++lane) {
+      for (std::int64_t i = 0; i < kQueries; ++i) sums[lane][i] += sums[lane + half][i];
+    }
+  }
+  for (std::int64_t i = 0; i < kQueries; ++i) lse[i] = most[i] * scale + std::log(sums[0][i]);
+  for (Real& sum : sums[0]) sum = 1 / sum;
+  for (std::int64_t j = 0; j < keys; ++j) {
+    for (std::int64_t i = 0; i < kQueries; ++i) scores[j * kQueries + i] *= sums[0][i];
+  }
 }
-
-// What a thread needs for one block of queries against up to T keys.
-template <class Real>
-struct Workspace {
-  static std::int64_t size(std::int64_t T, std::int64_t HS) {
-    return 2 * kQueries * padded_keys(T) + packed(T, HS);
-  }
-  static std::int64_t packed(std::int64_t T, std::int64_t HS) {
-    return std::max({PackedMatrix<Real>::size(HS, T), PackedMatrix<Real>::size(T, HS),
-                     PackedMatrix<Real>::size(kQueries, HS)});
-  }
-  // The packed operand comes first: a product also fetches what lies behind it, which must not be another
-  // thread's.
-  Workspace(Real* memory, std::int64_t T, std::int64_t HS)
-      : scores(memory + packed(T, HS)), dscores(scores + kQueries * padded_keys(T)), packed_(memory) {}
-
-  // c (m, n) = or += a (m, k) . b (k, n)
-  void product(std::int64_t m, std::int64_t n, std::int64_t k, Operand<Real> a, Operand<Real> b, Real* c,
-               std::int64_t c_stride, Sum sum) const {
-    PackedMatrix<Real> packed_b(packed_, k, n);
-    packed_b.pack(b);
-    multiply(m, a, packed_b, c, c_stride, sum);
-  }
-
-  Real *scores, *dscores;  // (kQueries, padded_keys)
-
- private:
-  Real* packed_;
-};
 
 }  // namespace zhgpt::cpu

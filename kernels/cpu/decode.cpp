@@ -39,12 +39,18 @@ void execute(Context& context, const AttentionDecode& op) {
   const std::int64_t B = op.out.dim(0), NH = op.out.dim(1), HS = op.out.dim(2), S = op.k_cache.dim(2);
   const std::int64_t per_tile = std::max<std::int64_t>(1, kWork / (S * HS)), tiles = tiles_of(NH, per_tile);
   const Real scale = 1 / std::sqrt(static_cast<Real>(HS));
-  const std::int64_t scratch = Workspace<Real>::size(S, HS);
+  const std::int64_t for_packed = std::max(PackedMatrix<Real>::size(HS, S), PackedMatrix<Real>::size(S, HS)),
+                     scratch = for_packed + tiles_of(S, kQueries) * kQueries;
   context.reserve<Real>(scratch);
   context.pool.for_each_tile(B * tiles, [&](std::int64_t number, int thread) {
     const std::int64_t b = number / tiles, length = op.lengths.as<std::int32_t>()[b], keys = length + 1;
     const Tile heads(number % tiles, per_tile, NH);
-    const Workspace<Real> work(context.scratch<Real>(thread, scratch), S, HS);
+    Real *packed = context.scratch<Real>(thread, scratch), *scores = packed + for_packed;
+    const auto product = [&](std::int64_t n, std::int64_t k, const Real* a, Operand<Real> matrix, Real* c) {
+      PackedMatrix<Real> packed_matrix(packed, k, n);
+      packed_matrix.pack(matrix);
+      multiply(1, {a, k}, packed_matrix, c, n, Sum::overwrite);
+    };
     for (std::int64_t head = heads.begin; head < heads.begin + heads.count; ++head) {
       const std::int64_t row_head = b * NH + head;
       const Real *q = op.qkv.as<Real>() + (b * 3 * NH + head) * HS, *k = q + NH * HS, *v = k + NH * HS;
@@ -52,10 +58,9 @@ void execute(Context& context, const AttentionDecode& op) {
            *v_cache = op.v_cache.as<Real>() + row_head * S * HS;
       std::copy_n(k, HS, k_cache + length * HS);
       std::copy_n(v, HS, v_cache + length * HS);
-      work.product(1, keys, HS, {q, HS}, {k_cache, HS, Layout::columns}, work.scores, keys, Sum::overwrite);
-      softmax(work.scores, keys, padded_keys(keys), scale);
-      work.product(1, HS, keys, {work.scores, keys}, {v_cache, HS}, op.out.as<Real>() + row_head * HS, HS,
-                   Sum::overwrite);
+      product(keys, HS, q, {k_cache, HS, Layout::columns}, scores);
+      softmax(scores, keys, scale);
+      product(HS, keys, scores, {v_cache, HS}, op.out.as<Real>() + row_head * HS);
     }
   });
 }

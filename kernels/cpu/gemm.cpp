@@ -147,17 +147,19 @@ template <class T, int kRows>
 }
 
 // The same where the columns of A are contiguous. Each is a line or two, on a page of its own as a rule, so
-// that those to come are fetched here too: as far ahead as memory is away.
+// that those to come are fetched here too: as far ahead as memory is away, and then as the second-level cache
+// is, since so few sets of the first-level one hold lines a power of two apart.
 template <class T, int kRows>
 [[gnu::noinline]] void tile_of_columns(std::int64_t depth, const T* a, std::int64_t stride, const T* b, T* c,
                                        std::int64_t c_stride, Sum how) {
-  constexpr std::int64_t kAhead = 40;
+  constexpr std::int64_t kFarAhead = 40, kAhead = 8;
   Accumulators<T, kRows> tile;
   tile.fetch(c, c_stride);
   for (std::int64_t k = 0; k < depth; ++k, a += stride) {
     const RowOfPanel<T> row_of_b(b, depth, k);
-    __builtin_prefetch(a + kAhead * stride, 0, 2);
-    __builtin_prefetch(a + kAhead * stride + kRows - 1, 0, 2);
+    for (const T* far : {a + kFarAhead * stride, a + kFarAhead * stride + kRows - 1})
+      __builtin_prefetch(far, 0, 2);
+    for (const T* near : {a + kAhead * stride, a + kAhead * stride + kRows - 1}) __builtin_prefetch(near);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) tile.add(i, a[i], row_of_b);
   }

@@ -30,7 +30,14 @@ class PackedMatrix {
   static std::int64_t size(std::int64_t depth, std::int64_t columns);
 
   PackedMatrix(T* memory, std::int64_t depth, std::int64_t columns)
-      : data_(memory), depth_(depth), columns_(columns) {}
+      : data_(memory), depth_(depth), used_(depth), columns_(columns) {}
+
+  // The matrix of the first rows of this one, in its memory.
+  PackedMatrix first(std::int64_t rows) const {
+    PackedMatrix matrix = *this;
+    matrix.used_ = rows;
+    return matrix;
+  }
 
   // The matrix is packed once each piece in [0, pieces(b.layout)) has been; any thread may take any of them.
   std::int64_t pieces(Layout layout) const;
@@ -39,7 +46,7 @@ class PackedMatrix {
     for (std::int64_t piece = 0; piece < pieces(b.layout); ++piece) pack_piece(piece, b);
   }
 
-  std::int64_t depth() const { return depth_; }
+  std::int64_t depth() const { return used_; }
   std::int64_t columns() const { return columns_; }
   T* panel(std::int64_t panel, std::int64_t first_depth) const;
 
@@ -47,7 +54,7 @@ class PackedMatrix {
   void pack_rows(std::int64_t begin, std::int64_t count, Operand<T> b);
   void pack_panel(std::int64_t which, std::int64_t k0, Operand<T> b);
   T* data_;
-  std::int64_t depth_, columns_;
+  std::int64_t depth_, used_, columns_;  // (depth, columns) is how it lies; of it so many rows are meant
 };
 
 enum class Sum { overwrite, add };

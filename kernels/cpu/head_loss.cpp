@@ -90,7 +90,9 @@ class Head {
 
  private:
   std::int64_t scratch_size() const { return std::max(kRows * C_, chunk_); }
-  Real* kept(const Tile& v) const { return kept_ + group_ * v.begin; }  // (rows of the group, v.count): e, or logits
+  Real* kept(const Tile& v) const {
+    return kept_ + group_ * v.begin;
+  }  // (rows of the group, v.count): e, or logits
 
   void pack(PackedMatrix<Real> matrix, Operand<Real> from) {
     context_.pool.for_each_tile(matrix.pieces(from.layout),
@@ -127,9 +129,8 @@ class Head {
     const std::int64_t target = targets_[begin_ + r] - v.begin;
     if (target >= 0 && target < v.count) at_target_[r] = x[target];
     const Real most = max_of(x, v.count);
-    for (std::int64_t i = 0; i < v.count; ++i) x[i] = exp_of(x[i] - most);
     chunk_most_[c * group_ + r] = most;
-    chunk_sum_[c * group_ + r] = sum_of(x, v.count);
+    chunk_sum_[c * group_ + r] = exponentials_of(x, most, v.count);
   }
 
   // Row r of dinp takes in `part` = e . W_c of chunk c.
