@@ -99,16 +99,21 @@ void execute(Context& context, const LinearBackwardInput& op) {
   });
 }
 
+// Tokens go in chunks, so that what is packed of one stays in the second-level cache while the tiles go by.
+// They hold whole chunks of a product's sums, whose order they leave as it is.
 template <class Real>
 void execute(Context& context, const LinearBackwardWeight& op) {
+  constexpr std::int64_t kTokens = 4 * kDepth;
   const std::int64_t OC = op.dweight.dim(0), C = op.dweight.dim(1), N = op.inp.dim(0);
-  const Real* dout = op.dout.as<Real>();
-  const Operand<Real> dout_transposed{dout, OC, Layout::columns}, inp{op.inp.as<Real>(), C};
-  product(context, OC, C, N, dout_transposed, inp, op.dweight.as<Real>(), Sum::add,
-          [&](Tile rows, Tile columns) {
-            if (op.dbias && columns.begin == 0)
-              add_column_sums(op.dbias.as<Real>() + rows.begin, dout + rows.begin, OC, N, rows.count);
-          });
+  for (std::int64_t begin = 0; begin < N; begin += kTokens) {
+    const std::int64_t tokens = std::min(kTokens, N - begin);
+    const Real *dout = op.dout.as<Real>() + begin * OC, *inp = op.inp.as<Real>() + begin * C;
+    product(context, OC, C, tokens, {dout, OC, Layout::columns}, {inp, C}, op.dweight.as<Real>(), Sum::add,
+            [&](Tile rows, Tile columns) {
+              if (op.dbias && columns.begin == 0)
+                add_column_sums(op.dbias.as<Real>() + rows.begin, dout + rows.begin, OC, tokens, rows.count);
+            });
+  }
 }
 
 ZHGPT_DEFINED_FOR_FLOAT_AND_DOUBLE(LinearForward)
