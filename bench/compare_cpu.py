@@ -163,4 +163,5 @@ def main():
             file.write(text + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
