@@ -53,6 +53,8 @@ class Chat {
   void begin(const std::vector<std::int32_t>& ids);  // a new text, as the next sample
   void write(const WriteRequest& request);           // goes on with it, on the screen
   std::string likely(const WriteRequest& request, bool may_end, std::int64_t rows, std::int32_t chosen);
+  // ConfigError: there is no text, or all of it was typed.
+  [[noreturn]] void throw_nothing_written() const;
   std::string text() const;       // all of it
   std::string beginning() const;  // what was typed of it
   std::int64_t size() const { return static_cast<std::int64_t>(generator_->tokens().size()); }

@@ -41,12 +41,14 @@ void Chat::top(const std::string& count) {
 
 void Chat::why(const std::string& count) {
   const std::int64_t rows = rows_wanted(count, "/why");
-  if (pieces_.empty() || size() == pieces_.back().begin) throw ConfigError(tr(Msg::chat_nothing_written));
-  const Piece& piece = pieces_.back();
+  // A piece may have ended before its first character: then the last one is of a piece before it.
+  const auto holds_last = [this](const Piece& piece) { return piece.begin < size(); };
+  const auto piece = std::find_if(pieces_.rbegin(), pieces_.rend(), holds_last);
+  if (piece == pieces_.rend()) throw_nothing_written();
   const std::int32_t last = generator_->tokens().back();
   generator_->undo(1);
-  const bool may_end = piece.request.may_end_at_once || size() > piece.begin;
-  const std::string shown = likely(piece.request, may_end, rows, last);
+  const bool may_end = piece->request.may_end_at_once || size() > piece->begin;
+  const std::string shown = likely(piece->request, may_end, rows, last);
   generator_->append(last);
   write_out(shown);
 }

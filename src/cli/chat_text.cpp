@@ -33,8 +33,12 @@ void Chat::seed(const std::string& number) {
   std::cerr << "seed = " << value << "\n";
 }
 
+void Chat::throw_nothing_written() const {
+  throw ConfigError(tr(size() > 1 ? Msg::chat_only_typed : Msg::chat_nothing_written));
+}
+
 void Chat::retry(const std::string&) {
-  if (pieces_.empty()) throw ConfigError(tr(Msg::chat_nothing_written));
+  if (pieces_.empty()) throw_nothing_written();
   const std::vector<Piece> earlier(pieces_.begin(), pieces_.end() - 1);
   WriteRequest again = request_;  // what is set now, but for the same kind of verse
   again.heads = pieces_.back().request.heads;
@@ -54,7 +58,7 @@ void Chat::go_on(const std::string&) {
 }
 
 void Chat::undo(const std::string&) {
-  if (pieces_.empty()) throw ConfigError(tr(Msg::chat_nothing_written));
+  if (pieces_.empty()) throw_nothing_written();
   generator_->undo(size() - pieces_.back().begin);
   pieces_.pop_back();
   write_out(text() + "\n");

@@ -35,6 +35,21 @@ class Journey : public testing::Test {
     const ProcessResult result = run_program(training(run(), 30, {"--save-interval=10"}));
     ASSERT_EQ(result.exit_code, 0) << result.err;
   }
+  // A run in `directory` whose model knows two documents by heart: one ends after 天地玄黄, the other goes
+  // round, 日月日月…, and greedily never ends.
+  void train_by_heart(const std::string& directory) const {
+    std::string round, records;
+    for (int i = 0; i < 40; ++i) round += "日月";
+    for (int i = 0; i < 20; ++i) {
+      for (const std::string& text : {std::string("天地玄黄"), round})
+        records += Json{{"text", text}}.dump() + "\n";
+    }
+    write_file(file("by_heart.jsonl"), records);
+    Invocation invocation = training(directory, 400, {"--learning-rate=1e-2", "--val-fraction=0"});
+    invocation.arguments[1] = file("by_heart.jsonl");
+    const ProcessResult result = run_program(invocation);
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+  }
   ProcessResult call(std::vector<std::string> arguments) const {
     return run_program({.arguments = std::move(arguments)});
   }

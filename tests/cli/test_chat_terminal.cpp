@@ -209,6 +209,48 @@ TEST_F(ChatInTerminal, TheModelIsLookedInto) {
   ASSERT_TRUE(terminal.wait_for("step 10"));
 }
 
+TEST_F(ChatInTerminal, WhyIsAskedOnlyOfWhatTheModelWrote) {
+  const Terminal terminal(sample());
+  ASSERT_TRUE(terminal.wait_for_prompt());
+  terminal.enter("/why");
+  ASSERT_TRUE(terminal.wait_for("Nothing has been written yet."));
+  terminal.enter("天地");
+  ASSERT_TRUE(terminal.wait_for_prompt());
+  terminal.enter("/undo");
+  ASSERT_TRUE(terminal.wait_for_prompt());
+  std::size_t refused = 0;
+  for (const char* command : {"/why", "/undo", "/retry"}) {
+    terminal.enter(command);
+    ++refused;
+    ASSERT_TRUE(
+        terminal.wait([&](const std::string& s) { return count(s, "all of it was typed") == refused; }));
+  }
+  terminal.enter("/continue");
+  ASSERT_TRUE(terminal.wait_for_prompt());
+  terminal.enter("/why");
+  ASSERT_TRUE(terminal.wait_for("→"));
+}
+
+// A stop text comes again at once: what goes on is empty, and the last character is of the piece before.
+TEST_F(ChatInTerminal, WhyLooksBehindAPieceThatIsEmpty) {
+  train_by_heart(file("by_heart"));
+  const Terminal terminal(
+      {"sample", file("by_heart"), "--greedy", "--stop", "黄", "--device=cpu", "--threads=1"});
+  ASSERT_TRUE(terminal.wait_for_prompt());
+  terminal.enter("天");
+  ASSERT_TRUE(terminal.wait_for("\n天地玄"));
+  ASSERT_TRUE(terminal.wait_for_prompt());
+  terminal.enter("/continue");
+  ASSERT_TRUE(terminal.wait_for_prompt());
+  terminal.enter("/stats");
+  ASSERT_TRUE(terminal.wait_for("\n0 characters in"));
+  terminal.enter("/why 1");
+  ASSERT_TRUE(terminal.wait([](const std::string& s) {
+    const std::size_t chosen = s.find("→");
+    return chosen != std::string::npos && s.find(" 玄 ", chosen) < s.find('\n', chosen);
+  }));
+}
+
 TEST_F(ChatInTerminal, ASeedBringsATextBackAndClearForgetsIt) {
   const Terminal terminal(sample("8"));
   ASSERT_TRUE(terminal.wait_for_prompt());
