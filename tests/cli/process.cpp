@@ -4,6 +4,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,8 +34,11 @@ int memory_file(const std::string& text = "") {
   return fd;
 }
 
+// Its offset is the program's too, and stays where it is.
 std::string take_memory_file(int fd) {
-  std::string text(static_cast<std::size_t>(::lseek(fd, 0, SEEK_END)), '\0');
+  struct stat about {};
+  if (::fstat(fd, &about) != 0) throw std::runtime_error("fstat");
+  std::string text(static_cast<std::size_t>(about.st_size), '\0');
   const ssize_t got = ::pread(fd, text.data(), text.size(), 0);
   text.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
   return text;
@@ -136,6 +140,10 @@ bool Process::wait_until(const std::function<bool()>& condition) {
 
 bool Process::wait_for_file(const fs::path& path) {
   return wait_until([&] { return fs::exists(path); });
+}
+
+std::string Process::out() const {
+  return take_memory_file(out_);
 }
 
 ProcessResult Process::wait() {

@@ -43,6 +43,7 @@ class Process {
   // Waits until `condition` holds. False when the process ended or the deadline passed before.
   bool wait_until(const std::function<bool()>& condition);
   bool wait_for_file(const std::filesystem::path& path);
+  std::string out() const;  // what is on standard output so far
   ProcessResult wait();
 
  private:

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <random>
+#include <sstream>
 
 #include "cli/journey.h"
 
@@ -125,6 +126,59 @@ TEST_F(Journey, OneDirectoryHasOneTrainer) {
   EXPECT_EQ(call({"resume", run()}).exit_code, 8);
   process.send(SIGTERM);
   EXPECT_EQ(process.wait().exit_code, 143);
+}
+
+// Many texts at once: all rows go on together, so that what is on show tells how far the others are.
+class ManyTexts : public Journey {
+ protected:
+  void SetUp() override { train_by_heart(run()); }
+  // Writes two texts for each of these prompts, until standard output satisfies; then comes Ctrl-C.
+  ProcessResult stopped_when(const std::string& prompts,
+                             const std::function<bool(const std::string&)>& is_enough,
+                             std::vector<std::string> more = {}) {
+    write_file(file("prompts.txt"), prompts);
+    std::vector<std::string> arguments = {
+        "sample",          run(), "--prompt-file", file("prompts.txt"), "--greedy",
+        "--num-samples=2", "-n",  "100000000",     "--device=cpu",      "--threads=1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    Process process({.arguments = arguments});
+    EXPECT_TRUE(process.wait_until([&] { return is_enough(process.out()); })) << process.out();
+    process.send(SIGINT);
+    return process.wait();
+  }
+};
+
+// Of what Ctrl-C ended, the text on show stays as far as it came and the others are not begun on the screen.
+TEST_F(ManyTexts, ThoseThatWereFinishedAreWrittenAfterCtrlC) {
+  const ProcessResult result =
+      stopped_when("日\n天\n月\n", [](const std::string& out) { return out.size() > 100; });
+  EXPECT_EQ(result.exit_code, 130) << result.err;
+  EXPECT_EQ(result.err, "");
+  const std::size_t first = result.out.find('\n');
+  ASSERT_NE(first, std::string::npos);
+  for (std::size_t at = 0; at < first; at += 3) {
+    ASSERT_EQ(result.out.substr(at, 3), at % 2 ? "月" : "日") << at;
+  }
+  EXPECT_EQ(result.out.substr(first), "\n\n天地玄黄\n\n天地玄黄\n");
+}
+
+TEST_F(ManyTexts, AnObjectSaysThatItsTextWasInterrupted) {
+  const ProcessResult result = stopped_when(
+      "天\n日\n天\n月\n", [](const std::string& out) { return out.ends_with('\n'); }, {"--json"});
+  EXPECT_EQ(result.exit_code, 130) << result.err;
+  std::vector<std::string> texts;
+  std::istringstream lines(result.out);
+  for (std::string line; std::getline(lines, line);) {
+    const Json text = Json::parse(line);
+    const std::string prompt = text["prompt"];
+    texts.push_back(prompt + text["sample"].dump() + text["ended_by"].get<std::string>());
+    EXPECT_EQ(text["tokens"].size(), text["log_probabilities"].size());
+    if (prompt == "天") {
+      EXPECT_EQ(text["text"], "地玄黄");
+    }
+  }
+  EXPECT_EQ(texts, (std::vector<std::string>{"天0end_of_text", "天1end_of_text", "日0interrupted",
+                                             "天0end_of_text", "天1end_of_text"}));
 }
 
 TEST_F(Journey, SamplingWhileTrainingGoesOn) {
