@@ -80,7 +80,7 @@ void Chat::obey(const std::string& line) {
                                       : tr(Msg::chat_no_command_hint, command->name, nearest));
   }
   const Prompt prompt = read_prompt(loaded_->vocab, loaded_->config.text, line);
-  for (const std::string& note : prompt.notes) std::cerr << note << "\n";
+  say_notes(prompt);
   begin(prompt.ids);
   write_out(prompt.text);
   write(request_);

@@ -55,7 +55,7 @@ void Chat::why(const std::string& count) {
 
 void Chat::score(const std::string& given) {
   const Prompt prompt = read_prompt(loaded_->vocab, loaded_->config.text, given.empty() ? text() : given);
-  for (const std::string& note : prompt.notes) std::cerr << note << "\n";
+  say_notes(prompt);
   if (prompt.ids.empty()) throw ConfigError(tr(Msg::chat_score_usage));
   Generator reader(*loaded_->model, 1, loaded_->weights);
   reader.start({}, 0);
@@ -79,7 +79,7 @@ void Chat::compare(const std::string& file) {
   const std::string typed = beginning();
   const auto write_with = [&](LoadedModel& model) {
     const Prompt prompt = read_prompt(model.vocab, model.config.text, typed);
-    for (const std::string& note : prompt.notes) std::cerr << note << "\n";
+    say_notes(prompt);
     Generator generator(*model.model, 1, model.weights);
     generator.start(prompt.ids, request_.sample);
     return prompt.text + write_text(model.vocab, generator, request_, [](std::string_view) {}).text;
@@ -94,7 +94,7 @@ void Chat::load(const std::string& which) {
   const std::string typed = beginning();
   use(open_(which));  // a model that cannot be opened leaves the one there is
   const Prompt prompt = read_prompt(loaded_->vocab, loaded_->config.text, typed);
-  for (const std::string& note : prompt.notes) std::cerr << note << "\n";
+  say_notes(prompt);
   begin(prompt.ids);
   std::cerr << tr(Msg::chat_loaded, loaded_->checkpoint.path(), loaded_->checkpoint.step()) << "\n";
 }

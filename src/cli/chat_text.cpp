@@ -73,7 +73,7 @@ void Chat::clear(const std::string&) {
 void Chat::acrostic(const std::string& heads) {
   if (heads.empty()) throw ConfigError(tr(Msg::chat_acrostic_usage));
   const Prompt prompt = read_prompt(loaded_->vocab, loaded_->config.text, heads);
-  for (const std::string& note : prompt.notes) std::cerr << note << "\n";
+  say_notes(prompt);
   WriteRequest request = request_;
   for (char32_t c : characters_of(prompt.text)) {
     if (counts_in_line(c)) request.heads += c;

@@ -43,25 +43,29 @@ Prompt read_prompt(const Vocabulary& vocab, const TextConfig& text, const std::s
   cleaner.push(characters_of(typed), clean);
   cleaner.finish(clean);
   const auto known = [&](char32_t c) { return vocab.id(c) != kUnknownId; };
-  std::vector<std::string> replaced, left_out;
+  Prompt prompt;
   for (char32_t c : clean) {
     const std::u32string form = known(c) ? std::u32string(1, c) : known_variant(c, known);
     read += form;
     if (form.empty())
-      add_once(left_out, utf8({c}));
+      add_once(prompt.left_out, utf8({c}));
     else if (!known(c))
-      add_once(replaced, utf8({c}) + "→" + utf8(form));
+      add_once(prompt.replaced, utf8({c}) + "→" + utf8(form));
   }
-  Prompt prompt{utf8(read), vocab.encode(utf8(read)), {}};
-  if (!replaced.empty()) prompt.notes.push_back(tr(Msg::prompt_replaced, joined(replaced)));
-  if (!left_out.empty()) prompt.notes.push_back(tr(Msg::prompt_left_out, joined(left_out)));
+  prompt.text = utf8(read);
+  prompt.ids = vocab.encode(prompt.text);
   return prompt;
+}
+
+void say_notes(const Prompt& prompt) {
+  if (!prompt.replaced.empty()) std::cerr << tr(Msg::prompt_replaced, joined(prompt.replaced)) << "\n";
+  if (!prompt.left_out.empty()) std::cerr << tr(Msg::prompt_left_out, joined(prompt.left_out)) << "\n";
 }
 
 std::vector<std::int32_t> encode_prompt(const Vocabulary& vocab, const TextConfig& text,
                                         const std::string& typed) {
   const Prompt prompt = read_prompt(vocab, text, typed);
-  for (const std::string& note : prompt.notes) std::cerr << note << "\n";
+  say_notes(prompt);
   return prompt.ids;
 }
 

@@ -15,12 +15,15 @@ namespace zhgpt::cli {
 struct Prompt {
   std::string text;  // what is left, UTF-8
   std::vector<std::int32_t> ids;
-  std::vector<std::string> notes;  // what was replaced and what left out, a sentence each
+  std::vector<std::string> replaced, left_out;  // each once: "國→国", "龘"
 };
 // Throws DataError on invalid UTF-8.
 Prompt read_prompt(const Vocabulary& vocab, const TextConfig& text, const std::string& typed);
 
-// The ids, with the notes on stderr.
+// On stderr, a sentence each: what was replaced and what left out.
+void say_notes(const Prompt& prompt);
+
+// The ids, with the notes said.
 std::vector<std::int32_t> encode_prompt(const Vocabulary& vocab, const TextConfig& text,
                                         const std::string& typed);
 

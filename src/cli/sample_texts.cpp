@@ -50,9 +50,12 @@ TextWriter::TextWriter(LoadedModel& loaded, WriteRequest request, std::int64_t n
 
 TextWriter::~TextWriter() = default;
 
-Prompt TextWriter::read(const std::string& typed) const {
+Prompt TextWriter::read(const std::string& typed) {
   Prompt prompt = read_prompt(loaded_.vocab, loaded_.config.text, typed);
-  for (const std::string& note : prompt.notes) std::cerr << note << "\n";
+  for (std::vector<std::string>* names : {&prompt.replaced, &prompt.left_out}) {
+    std::erase_if(*names, [this](const std::string& name) { return !named_.insert(name).second; });
+  }
+  say_notes(prompt);
   return prompt;
 }
 

@@ -5,6 +5,7 @@
 #include <deque>
 #include <iosfwd>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,7 +24,7 @@ class TextWriter {
 
   // Many texts are written at once and come out in order, the first of them as it is written. A text is a
   // function of model, request, prompt and its number among the prompt's samples, wherever the prompt
-  // stands. All throw DataError when a prompt is not UTF-8, IoError when standard output was closed.
+  // stands. A character of prompts that the model does not know is named once. All throw DataError when a prompt is not UTF-8, IoError when standard output was closed.
   void write(const std::string& typed);
   // Each line that is not empty, as soon as it is there.
   void write_lines(std::istream& in);
@@ -33,7 +34,7 @@ class TextWriter {
 
  private:
   struct Text;
-  Prompt read(const std::string& typed) const;
+  Prompt read(const std::string& typed);
   void write_all(const std::vector<Prompt>& prompts);
   void begin_text(std::int64_t row, const std::string& prompt, std::span<const std::int32_t> ids,
                   std::uint64_t sample);
@@ -47,6 +48,7 @@ class TextWriter {
   WriteRequest request_;
   std::int64_t num_samples_;
   bool json_, first_ = true;
+  std::set<std::string> named_;              // characters of prompts that were said to be unknown
   std::deque<std::unique_ptr<Text>> texts_;  // from the one that is shown to the last that was begun
   std::vector<Text*> rows_;                  // what each row of the generator writes
 };

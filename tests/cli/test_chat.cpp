@@ -323,5 +323,19 @@ TEST_F(SampleScript, AVariantIsReadForAnUnknownCharacterAndNamed) {
   EXPECT_TRUE(holds(result.err, "國→国")) << result.err;
 }
 
+TEST_F(SampleScript, WhatManyPromptsHoldIsNamedOnce) {
+  train();
+  const std::string prompts = "國天\n天國\n🐉天\n🐉國🐲\n";
+  write_file(file("prompts.txt"), prompts);
+  for (const ProcessResult& result :
+       {sample({"-n", "3"}, prompts), sample({"-n", "3", "--prompt-file", file("prompts.txt")})}) {
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_EQ(result.err,
+              "Unknown to the model, so a variant is read: 國→国\n"
+              "The model has never seen: 🐉. Left out.\n"
+              "The model has never seen: 🐲. Left out.\n");
+  }
+}
+
 }  // namespace
 }  // namespace zhgpt::test
