@@ -10,7 +10,7 @@
 #include "cli/loaded_model.h"
 #include "cli/options.h"
 #include "cli/program.h"
-#include "cli/writer.h"
+#include "cli/sample_texts.h"
 #include "report/page.h"
 #include "train/run_directory.h"
 #include "zhgpt/atomic_file.h"
@@ -44,22 +44,11 @@ void require_replaceable(const std::string& path) {
   if (head.find(kReportMark) == head.npos) throw ConfigError(tr(Msg::report_not_ours, path));
 }
 
-WrittenText written_by(const LoadedModel& loaded, Generator& generator, std::int64_t sample,
-                       std::int64_t most, const SamplingOptions& options) {
-  const auto number = static_cast<std::uint64_t>(sample);
-  generator.start({}, number);
-  Written text =
-      write_text(loaded.vocab, generator, {.options = options, .sample = number, .max_characters = most},
-                 [](std::string_view) {});
-  throw_if_interrupted();
-  return {.ids = std::move(text.tokens), .is_cut = text.ending == Ending::max_characters};
-}
-
 // What a bar on the terminal shows of the texts that are being written.
-class Writing {
+class Progress {
  public:
-  explicit Writing(std::int64_t texts) : texts_(texts) {}
-  ~Writing() { end_progress_line(); }
+  explicit Progress(std::int64_t texts) : texts_(texts) { next(); }
+  ~Progress() { end_progress_line(); }
   void next() {
     draw_progress_line(tr(Msg::report_writing) + " " +
                        progress_bar(static_cast<double>(done_++) / static_cast<double>(texts_), 10));
@@ -68,6 +57,22 @@ class Writing {
  private:
   std::int64_t texts_, done_ = 0;
 };
+
+// What the model writes from nothing. Throws Interrupted.
+std::vector<WrittenText> written_by(LoadedModel& loaded, std::int64_t count, std::int64_t most,
+                                    const SamplingOptions& options, Progress& progress) {
+  std::vector<WrittenText> texts;
+  const auto take = [&](const std::string&, std::uint64_t, Written text) {
+    texts.push_back({.ids = std::move(text.tokens), .is_cut = text.ending == Ending::max_characters});
+    progress.next();
+  };
+  WriteRequest request;
+  request.options = options;
+  request.max_characters = most;
+  TextWriter(loaded, request, count, take).write("");
+  throw_if_interrupted();
+  return texts;
+}
 
 // The whole ones that training left in the directory itself, by step, spread evenly where there are many.
 std::vector<std::string> kept_checkpoints(const std::string& directory) {
@@ -118,19 +123,13 @@ void add_checkpoints(ReportData& data, const std::vector<std::string>& kept,
   const SamplingOptions options{.seed = static_cast<std::uint64_t>(loaded.config.train.seed)};
   data.seed = options.seed;
 
-  std::vector<WrittenText> written;
-  Writing writing(arguments.num_samples + std::ssize(kept));
-  Generator generator(*loaded.model);
-  for (std::int64_t n = 0; n < arguments.num_samples; ++n) {
-    writing.next();
-    written.push_back(written_by(loaded, generator, n, kTextCharacters, options));
-  }
+  Progress progress(arguments.num_samples + std::ssize(kept));
+  const std::vector<WrittenText> written =
+      written_by(loaded, arguments.num_samples, kTextCharacters, options, progress);
   for (const std::string& name : kept) {
-    writing.next();
     LoadedModel other(arguments.directory + "/" + name, "last", arguments.device, arguments.threads, 1);
-    Generator of_other(*other.model);
-    data.kept.emplace_back(name,
-                           other.vocab.decode(written_by(other, of_other, 0, kKeptCharacters, options).ids));
+    data.kept.emplace_back(
+        name, other.vocab.decode(written_by(other, 1, kKeptCharacters, options, progress)[0].ids));
   }
   add_texts(data, loaded, text, written);
 }

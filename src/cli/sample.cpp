@@ -92,7 +92,9 @@ int sample(SampleArguments a) {
     const ModelOpener open = [&a](const std::string& which) { return open_another(a, which); };
     return Chat(std::move(loaded), open, a.request).run();
   }
-  TextWriter writer(*loaded, a.request, a.num_samples, a.json);
+  a.request.log_probabilities = a.json;
+  TextWriter writer(*loaded, a.request, a.num_samples,
+                    a.json ? json_lines(*loaded, a.request.options.seed) : TextWriter::Take());
   if (file.is_open()) {
     std::filesystem::is_regular_file(a.prompt_file) ? writer.write_file(file, a.prompt_file)
                                                     : writer.write_lines(file);

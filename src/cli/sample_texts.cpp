@@ -43,10 +43,8 @@ struct TextWriter::Text {
   std::string kept;  // what was written before it was this text's turn
 };
 
-TextWriter::TextWriter(LoadedModel& loaded, WriteRequest request, std::int64_t num_samples, bool json)
-    : loaded_(loaded), request_(std::move(request)), num_samples_(num_samples), json_(json) {
-  request_.log_probabilities = json;
-}
+TextWriter::TextWriter(LoadedModel& loaded, WriteRequest request, std::int64_t num_samples, Take take)
+    : loaded_(loaded), request_(std::move(request)), num_samples_(num_samples), take_(std::move(take)) {}
 
 TextWriter::~TextWriter() = default;
 
@@ -124,7 +122,7 @@ void TextWriter::begin_text(std::int64_t row, const std::string& prompt, std::sp
   text->sample = sample;
   if (texts_.size() == 1) show_beginning(*text);
   const auto show = [this, text](std::string_view piece) {
-    if (json_) return;
+    if (take_) return;
     if (text == texts_.front().get()) return write_out(piece);
     text->kept += piece;
   };
@@ -146,7 +144,7 @@ void TextWriter::end_text(std::int64_t row) {
 void TextWriter::show_ended() {
   while (!texts_.empty() && !texts_.front()->writing) {
     const std::unique_ptr<Text> text = std::move(texts_.front());
-    json_ ? write_json(*text) : write_out("\n");
+    take_ ? take_(text->prompt, text->sample, std::move(text->written)) : write_out("\n");
     texts_.pop_front();
     const auto is_lost = [](const Text& t) { return !t.writing && t.written.ending == Ending::interrupted; };
     while (!texts_.empty() && is_lost(*texts_.front())) texts_.pop_front();
@@ -155,21 +153,23 @@ void TextWriter::show_ended() {
 }
 
 void TextWriter::show_beginning(const Text& text) {
-  if (!json_) write_out((std::exchange(first_, false) ? "" : "\n") + text.prompt + text.kept);
+  if (!take_) write_out((std::exchange(first_, false) ? "" : "\n") + text.prompt + text.kept);
 }
 
-void TextWriter::write_json(const Text& text) {
-  const nlohmann::ordered_json object = {{"prompt", text.prompt},
-                                         {"text", text.written.text},
-                                         {"tokens", text.written.tokens},
-                                         {"log_probabilities", text.written.log_probabilities},
-                                         {"ended_by", name_of(text.written.ending)},
-                                         {"seconds", text.written.seconds},
-                                         {"seed", request_.options.seed},
-                                         {"sample", text.sample},
-                                         {"model", fingerprint_text(loaded_.checkpoint.state_hash())},
-                                         {"step", loaded_.checkpoint.step()}};
-  write_out(object.dump() + "\n");
+TextWriter::Take json_lines(const LoadedModel& loaded, std::uint64_t seed) {
+  return [&loaded, seed](const std::string& prompt, std::uint64_t sample, const Written& written) {
+    const nlohmann::ordered_json object = {{"prompt", prompt},
+                                           {"text", written.text},
+                                           {"tokens", written.tokens},
+                                           {"log_probabilities", written.log_probabilities},
+                                           {"ended_by", name_of(written.ending)},
+                                           {"seconds", written.seconds},
+                                           {"seed", seed},
+                                           {"sample", sample},
+                                           {"model", fingerprint_text(loaded.checkpoint.state_hash())},
+                                           {"step", loaded.checkpoint.step()}};
+    write_out(object.dump() + "\n");
+  };
 }
 
 }  // namespace zhgpt::cli

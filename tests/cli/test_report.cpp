@@ -4,6 +4,7 @@
 
 #include "cli/journey.h"
 #include "cli/loaded_model.h"
+#include "cli/writer.h"
 #include "report/measures.h"
 #include "zhgpt/sampler.h"
 
@@ -36,6 +37,26 @@ TEST_F(Report, ShowsTheRunAndIsTheSameEachTime) {
 
   EXPECT_EQ(report({"--lang=zh", "-o", file("页.html")}).exit_code, 0);
   EXPECT_TRUE(holds(read_file(file("页.html")), "学会了吗？"));
+}
+
+// More than are written at once.
+TEST_F(Report, ItsTextsAreThoseThatEachIsAlone) {
+  train();
+  ASSERT_EQ(call({"report", run(), "--num-samples=20", "--threads=1"}).exit_code, 0);
+  cli::LoadedModel loaded(run(), fs::exists(run("best")) ? "best" : "last", "cpu", 1, 1);
+  Generator generator(*loaded.model);
+  const std::string shown = page();
+  std::size_t at = 0;
+  for (std::uint64_t n = 0; n < 20; ++n) {
+    cli::WriteRequest request;
+    request.sample = n;
+    request.max_characters = 200;
+    request.options.seed = static_cast<std::uint64_t>(loaded.config.train.seed);
+    generator.start({}, n);
+    const std::string text = cli::write_text(loaded.vocab, generator, request, [](std::string_view) {}).text;
+    at = shown.find(">" + text + "<", at + 1);
+    ASSERT_NE(at, std::string::npos) << n << ": " << text;
+  }
 }
 
 TEST_F(Report, ReplacesNothingThatItDidNotWrite) {
