@@ -1,5 +1,6 @@
 #include "selftest/cases.h"
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 #include <utility>
@@ -166,19 +167,25 @@ Case pack_weight(WeightType type, Index C, Index OC) {
           },
           false, true};
 }
-// Whole numbers, 127 the largest of each row, so that every type holds them as they are.
-Tensor whole_numbers(Operands& o, Index rows, Index columns) {
+// Whole numbers, 127 the largest of each row, so that every type holds them as they are. For int8 each row
+// has a factor of its own, and all but its largest lie a quarter beside what they are to be rounded to; in
+// double, the reference, they are what int8 makes of them. All of it is exact in f32.
+Tensor whole_numbers(Operands& o, WeightType type, Index rows, Index columns) {
+  const bool is_int8 = type == WeightType::int8;
+  const double beside = is_int8 && o.dtype() != DType::f64 ? 0.25 : 0;
   std::vector<double> values;
   for (Index i = 0; i < rows * columns; ++i) {
-    values.push_back(i % columns == 0 ? 127 : static_cast<double>(i * 37 % 255 - 127));
+    const double whole = static_cast<double>(i * 37 % 255 - 127), off = i % 2 ? beside : -beside,
+                 factor = is_int8 ? static_cast<double>(1 + i / columns % 7) / 8 : 1;
+    values.push_back(factor * (i % columns == 0 ? 127 : std::clamp(whole + off, -127.0, 127.0)));
   }
-  return o.given(values, {rows, columns});
+  return o.given_exact(values, {rows, columns});
 }
 Case packed_linear(WeightType type, Index N, Index C, Index OC) {
   return {with_type("PackedLinear", type), shape({{"N", N}, {"C", C}, {"OC", OC}}),
           [=](Operands& o, Backend& cpu) {
-            const Tensor out = o.unset({N, OC}), inp = whole_numbers(o, N, C),
-                         weight = whole_numbers(o, OC, C), bias = o.reals({OC});
+            const Tensor out = o.unset({N, OC}), inp = whole_numbers(o, type, N, C),
+                         weight = whole_numbers(o, type, OC, C), bias = o.reals({OC});
             const Output output{"out", out, root(C)};
             if (o.dtype() == DType::f64) {
               return Prepared{runner(o, LinearForward{out, {}, inp, weight, bias}), {output}};

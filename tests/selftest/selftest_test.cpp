@@ -55,6 +55,13 @@ TEST(Selftest, EveryOperationThatIsWrongIsNamedAndNoOther) {
   }
 }
 
+TEST(Selftest, AnInt8ProductOfWrongFactorsOrRoundingIsFound) {
+  for (const Damage damage : {Damage::one_factor, Damage::cut_off}) {
+    Saboteur device(make_backend("cpu", 1), "PackedLinear", damage);
+    EXPECT_EQ(check(device).wrong, std::set<std::string>{"PackedLinear"});
+  }
+}
+
 TEST(Selftest, AFailureNamesTheOperation) {
   Saboteur device(make_backend("cpu", 1), "HeadLoss", Damage::failure);
   try {
