@@ -30,6 +30,8 @@ constexpr std::int64_t kLanes = kVectorBytes / sizeof(T);
 template <class T>
 constexpr std::int64_t kPanel = 2 * kLanes<T>;  // columns of C that a tile covers
 constexpr std::int64_t kSlab = kDepth / 4;      // rows of B that one piece of packing takes
+template <class T>
+constexpr std::int64_t kLine = 64 / sizeof(T);
 
 template <class T>
 Vector<T> load(const T* x) {
@@ -73,19 +75,36 @@ template <class T>
   }
 }
 
-// Row k of a panel of B. The panel that follows in memory is likely next, and fetched meanwhile: it may lie
-// in the cache of the core that packed it.
+// Row k of a panel of B.
 template <class T>
 struct RowOfPanel {
   Vector<T> left, right;
 
-  [[gnu::always_inline]] RowOfPanel(const T* panel, std::int64_t depth, std::int64_t k) {
-    const T *at = panel + k * kPanel<T>, *next = at + depth * kPanel<T>;
-    left = load(at);
-    right = load(at + kLanes<T>);
-    __builtin_prefetch(next, 0, 2);
-    __builtin_prefetch(next + kLanes<T>, 0, 2);
+  [[gnu::always_inline]] RowOfPanel(const T* panel, std::int64_t k)
+      : left(load(panel + k * kPanel<T>)), right(load(panel + k * kPanel<T> + kLanes<T>)) {}
+};
+
+constexpr std::int64_t kStep = 4;  // rows of B that a loop takes at once
+
+// What is likely next: the panel that follows in memory, which may lie in the cache of the core that packed
+// it. Tiles that lie below each other take the same panel, so that each fetches a part of the next one.
+template <class T>
+class Ahead {
+  static constexpr std::int64_t kParts = 24 / kTileRows;
+  static constexpr std::int64_t kLines =
+      std::max<std::int64_t>(1, kStep* kPanel<T> / kLine<T> / kParts);  // a step
+
+ public:
+  Ahead(const T* panel, std::int64_t depth, std::int64_t tile)
+      : at_(panel + depth * kPanel<T> + tile % kParts * (depth / kStep) * kLines * kLine<T>) {}
+  [[gnu::always_inline]] void fetch(std::int64_t k) const {
+#pragma GCC unroll 4
+    for (std::int64_t i = 0; i < kLines; ++i)
+      __builtin_prefetch(at_ + (k / kStep * kLines + i) * kLine<T>, 0, 2);
   }
+
+ private:
+  const T* at_;
 };
 
 template <class T, int kRows>
@@ -118,13 +137,12 @@ struct Accumulators {
 // A tile of C from kRows rows of A, each contiguous. Meanwhile the rows below, which are likely next, are
 // fetched: the processor's own prefetching does not follow so many short rows.
 template <class T, int kRows>
-[[gnu::noinline]] void tile_of_rows(std::int64_t depth, const T* a, std::int64_t stride, const T* b, T* c,
-                                    std::int64_t c_stride, Sum how) {
-  constexpr std::int64_t kLine = 64 / sizeof(T), kStep = 4;  // a line of every row in kRows / 3 steps
+[[gnu::noinline]] void tile_of_rows(std::int64_t depth, const T* a, std::int64_t stride, const T* b,
+                                    Ahead<T> next, T* c, std::int64_t c_stride, Sum how) {
   Accumulators<T, kRows> tile;
   tile.fetch(c, c_stride);
   const auto multiply_add = [&](std::int64_t k) __attribute__((always_inline)) {
-    const RowOfPanel<T> row_of_b(b, depth, k);
+    const RowOfPanel<T> row_of_b(b, k);
     const T* row = a + k;  // three rows from one pointer: the most that x86 can address
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
@@ -135,7 +153,9 @@ template <class T, int kRows>
   const T* below = a + kRows * stride;
   std::int64_t k = 0;
   for (; k + kStep <= depth; k += kStep) {
-    const T* ahead = below + k / kLine * kLine + k / kStep % (kLine / kStep) * (3 * stride);
+    next.fetch(k);
+    // A line of every row in kRows / 3 steps.
+    const T* ahead = below + k / kLine<T> * kLine<T> + k / kStep % (kLine<T> / kStep) * (3 * stride);
     __builtin_prefetch(ahead);
     __builtin_prefetch(ahead + stride);
     __builtin_prefetch(ahead + 2 * stride);
@@ -146,23 +166,39 @@ template <class T, int kRows>
   tile.write(c, c_stride, how);
 }
 
-// The same where the columns of A are contiguous. Each is a line or two, on a page of its own as a rule, so
-// that those to come are fetched here too: as far ahead as memory is away, and then as the second-level cache
-// is, since so few sets of the first-level one hold lines a power of two apart.
+// Whether columns of A that lie far apart are brought together first. A tile of AVX-512 takes most of a line
+// of each by itself; lower ones would fetch the same lines again and again.
+constexpr bool kGathers = kTileRows < 12;
+
+// The same where the columns of A are contiguous. If they are read where they lie, each is a line or two, on
+// a page of its own as a rule, so that those to come are fetched here too: as far ahead as memory is away,
+// and then as the second-level cache is, since so few sets of the first-level one hold lines a power of two
+// apart.
 template <class T, int kRows>
-[[gnu::noinline]] void tile_of_columns(std::int64_t depth, const T* a, std::int64_t stride, const T* b, T* c,
-                                       std::int64_t c_stride, Sum how) {
-  constexpr std::int64_t kFarAhead = 40, kAhead = 8;
+[[gnu::noinline]] void tile_of_columns(std::int64_t depth, const T* a, std::int64_t stride, const T* b,
+                                       Ahead<T> next, T* c, std::int64_t c_stride, Sum how) {
   Accumulators<T, kRows> tile;
   tile.fetch(c, c_stride);
-  for (std::int64_t k = 0; k < depth; ++k, a += stride) {
-    const RowOfPanel<T> row_of_b(b, depth, k);
-    for (const T* far : {a + kFarAhead * stride, a + kFarAhead * stride + kRows - 1})
-      __builtin_prefetch(far, 0, 2);
-    for (const T* near : {a + kAhead * stride, a + kAhead * stride + kRows - 1}) __builtin_prefetch(near);
+  const auto multiply_add = [&](std::int64_t k) __attribute__((always_inline)) {
+    const RowOfPanel<T> row_of_b(b, k);
+    if constexpr (!kGathers) {
+      constexpr std::int64_t kFarAhead = 40, kAhead = 8;
+      for (const T* far : {a + kFarAhead * stride, a + kFarAhead * stride + kRows - 1}) {
+        __builtin_prefetch(far, 0, 2);
+      }
+      for (const T* near : {a + kAhead * stride, a + kAhead * stride + kRows - 1}) __builtin_prefetch(near);
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) tile.add(i, a[i], row_of_b);
+    a += stride;
+  };
+  std::int64_t k = 0;
+  for (; k + kStep <= depth; k += kStep) {
+    next.fetch(k);
+#pragma GCC unroll 4
+    for (std::int64_t i = 0; i < kStep; ++i) multiply_add(k + i);
   }
+  for (; k < depth; ++k) multiply_add(k);
   tile.write(c, c_stride, how);
 }
 
@@ -186,6 +222,21 @@ void copy_as_columns(Operand<T> a, std::int64_t begin, std::int64_t count, std::
   const T* from = a.data + begin * row_step + k0 * k_step;
   for (std::int64_t k = 0; k < depth; ++k, from += k_step, to += kTileRows) {
     for (std::int64_t i = 0; i < kTileRows; ++i) to[i] = i < count ? from[i * row_step] : T{0};
+  }
+}
+
+// The `count` rows of A from its first on, of its columns [k0, k0 + depth), as columns of kRowsOfBlock. Those
+// to come are fetched: the processor's own prefetching stops at the end of a page, and each is on another.
+constexpr std::int64_t kRowsOfBlock = 96;
+template <class T>
+void gather_columns(Operand<T> a, std::int64_t count, std::int64_t k0, std::int64_t depth, T* to) {
+  constexpr std::int64_t kAhead = 8;
+  const T* from = a.data + k0 * a.stride;
+  const std::int64_t whole = count / kLanes<T> * kLanes<T>;
+  for (std::int64_t k = 0; k < depth; ++k, from += a.stride, to += kRowsOfBlock) {
+    for (std::int64_t i = 0; i < count; i += kLine<T>) __builtin_prefetch(from + kAhead * a.stride + i);
+    for (std::int64_t i = 0; i < whole; i += kLanes<T>) store(to + i, load(from + i));
+    std::copy(from + whole, from + count, to + whole);
   }
 }
 
@@ -266,22 +317,34 @@ template <class T>
 void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span, T* c, std::int64_t c_stride,
               Sum sum) {
   static_assert(kColumnStep % kPanel<T> == 0);
+  const bool gathers = kGathers && a.layout == Layout::columns && a.stride > kRowsOfBlock;
+  if (gathers && m > kRowsOfBlock) {
+    for (std::int64_t row = 0; row < m; row += kRowsOfBlock) {
+      multiply(std::min(kRowsOfBlock, m - row), {a.data + row, a.stride, a.layout}, b, span,
+               c + row * c_stride, c_stride, sum);
+    }
+    return;
+  }
   const std::int64_t n = span.count, first_panel = span.begin / kPanel<T>;
   // The tiles read A where it lies, but for a last one whose height is no multiple of kHeightStep. A row
   // alone, as in decoding, is a tile of its own.
   const std::int64_t last = m / kTileRows * kTileRows;
   const bool copied = m % kHeightStep != 0 && m != 1;
-  T rest[kTileRows * kDepth];
+  T rest[kTileRows * kDepth], block[kRowsOfBlock * kDepth];
   for (std::int64_t k0 = 0; k0 < b.depth(); k0 += kDepth) {
     const std::int64_t depth = std::min(kDepth, b.depth() - k0);
     const Sum how = k0 == 0 ? sum : Sum::add;
     if (copied) copy_as_columns(a, last, m - last, k0, depth, rest);
+    if (gathers) gather_columns(a, m, k0, depth, block);
+    const T* columns_of_a = gathers ? block : a.data + k0 * a.stride;
+    const std::int64_t column_stride = gathers ? kRowsOfBlock : a.stride;
     for (std::int64_t column = 0; column < n; column += kPanel<T>) {
       const T* panel = b.panel(first_panel + column / kPanel<T>, k0);
       const std::int64_t columns = std::min(kPanel<T>, n - column);
       for (std::int64_t row = 0; row < m; row += kTileRows) {
         const std::int64_t rows = std::min<std::int64_t>(kTileRows, m - row);
         const std::int64_t height = m == 1 ? 1 : pieces_of(rows, kHeightStep) * kHeightStep;
+        const Ahead<T> next(panel, depth, row / kTileRows);
         T* at = c + row * c_stride + column;
         const bool whole = rows == height && columns == kPanel<T>;
         T edge[kTileRows * kPanel<T>];  // a tile that C does not hold whole is computed here, and what is
@@ -292,11 +355,13 @@ void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span,
         with_height(height, [&](auto constant) {
           constexpr int kRows = decltype(constant)::value;
           if (row == last && copied) {
-            tile_of_columns<T, kRows>(depth, rest, kTileRows, panel, to, stride, into);
+            tile_of_columns<T, kRows>(depth, rest, kTileRows, panel, next, to, stride, into);
           } else if (a.layout == Layout::columns) {
-            tile_of_columns<T, kRows>(depth, a.data + k0 * a.stride + row, a.stride, panel, to, stride, into);
+            tile_of_columns<T, kRows>(depth, columns_of_a + row, column_stride, panel, next, to, stride,
+                                      into);
           } else {
-            tile_of_rows<T, kRows>(depth, a.data + row * a.stride + k0, a.stride, panel, to, stride, into);
+            tile_of_rows<T, kRows>(depth, a.data + row * a.stride + k0, a.stride, panel, next, to, stride,
+                                   into);
           }
         });
         if (whole) continue;
