@@ -93,15 +93,18 @@ def run(name, command):
     wall = time.monotonic() - start
     foreign = max(0.0, busy_seconds() - busy - (own_seconds() - own)) / (wall * os.cpu_count())
     try:
+        if done.returncode != 0:
+            raise ValueError("its exit status")
         result = json.loads(done.stdout)
         peak = result["peak_rss_mib"] if "peak_rss_mib" in result else result["most_host_bytes"] / 2**20
-        return Run(result["tokens_per_s"], result["cpu_ms"], peak, foreign)
-    except (ValueError, KeyError) as error:
-        print(f"{name} failed ({done.returncode}, {error!r}): {command}\n{done.stderr[-2000:]}", file=sys.stderr)
+        return Run(float(result["tokens_per_s"]), float(result["cpu_ms"]), float(peak), foreign)
+    except (ValueError, KeyError, TypeError) as error:
+        print(f"{name} failed ({done.returncode}, {error!r}): {command}\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}",
+              file=sys.stderr)
         return None
 
 
-def table(args, commands, runs):
+def table(args, commands, runs, of_commit):
     rows = {}
     for name, of_name in runs.items():
         clean = [run for run in of_name if run.foreign <= args.max_foreign]
@@ -114,7 +117,7 @@ def table(args, commands, runs):
                 rounds=f"{len(counted)} of {len(of_name)}" + ("" if clean else " *"))
     bar = max((row["tokens_per_s"] for name, row in rows.items() if name != "ours"), default=None)
     lines = [f"### {args.config}, vocabulary {args.vocab}, {args.threads} threads, float32; {time.strftime('%Y-%m-%d')}, "
-             f"{cpu_name()}, commit {commit()}", "",
+             f"{cpu_name()}, commit {of_commit}", "",
              "| contestant | tokens/s, median | spread | of best peer | CPU ms a step | peak memory, MiB | foreign load | rounds counted |",
              "|---|---:|---:|---:|---:|---:|---:|---:|"]
     for name in commands:
@@ -130,11 +133,14 @@ def table(args, commands, runs):
 
 
 def commit():
-    """The commit that is measured, with a + where the tree has changes."""
-    git = ["git", "-C", str(BASELINE.parent)]
-    short = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True).stdout.strip()
-    return (short or "unknown") + ("+" if changed else "")
+    """The commit of this folder, with a + where the tree has changes."""
+    def git(*arguments):
+        return subprocess.run(["git", "-C", str(BASELINE.parent), *arguments], capture_output=True, text=True).stdout.strip()
+
+    try:
+        return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if git("status", "--porcelain") else "")
+    except OSError:
+        return "unknown"
 
 
 def cpu_name():
@@ -148,6 +154,7 @@ def main():
     if not commands:
         sys.exit("nothing to run: give --ours, --pip-python or --debian-python")
     runs = {name: [] for name in commands}
+    of_commit = commit()
     for round_number in range(1, args.rounds + 1):
         for name, command in commands.items():
             result = run(name, command)
@@ -155,7 +162,7 @@ def main():
                 runs[name].append(result)
                 print(f"round {round_number}: {name}: {result.tokens_per_s:.0f} tokens/s, foreign load {result.foreign:.0%}",
                       file=sys.stderr)
-    text = table(args, commands, runs)
+    text = table(args, commands, runs, of_commit)
     print(text)
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)

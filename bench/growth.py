@@ -11,6 +11,7 @@ import argparse
 import json
 import pathlib
 import random
+import shlex
 import statistics
 import subprocess
 import sys
@@ -23,12 +24,16 @@ VOCAB = 6000
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program", type=pathlib.Path, help="zhgpt")
+    parser.add_argument("program", help="path of zhgpt")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="of measuring, of each size")
     parser.add_argument("--most-characters", type=int, default=100_000_000, help="of the largest corpus")
     parser.add_argument("--out", type=pathlib.Path, help="append the tables to this file")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.rounds < 1 or args.most_characters < 1_000_000:
+        parser.error("at least one round, and a million characters")
+    args.program = pathlib.Path(args.program).resolve()
+    return args
 
 
 def run(command):
@@ -60,11 +65,11 @@ def corpus(path, characters):
 
 def train(args, text, scratch, *flags):
     """Microseconds a token of each tenth step of a run, the first left out."""
-    folder = pathlib.Path(tempfile.mkdtemp(dir=scratch))
-    run([args.program, "train", text, "-o", folder / "run", "--device", "cpu", "--log-interval", "10", "--save-policy", "last",
-         *flags])
-    speeds = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").open()]
-    return [1e6 / line["chars_per_s"] for line in speeds if "chars_per_s" in line][1:]
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        out = pathlib.Path(folder) / "run"
+        run([args.program, "train", text, "-o", out, "--device", "cpu", "--log-interval", "10", "--save-policy", "last", *flags])
+        lines = [json.loads(line) for line in (out / "metrics.jsonl").open()]
+    return [1e6 / line["chars_per_s"] for line in lines if "chars_per_s" in line][1:]
 
 
 def rounds(args, sizes, measure):
@@ -84,7 +89,7 @@ def table(title, header, rows):
 def main():
     args = parse_arguments()
     parts = [f"### Growth; {cpu_name()}, commit {commit()}, {args.rounds} rounds", "",
-             f"`bench/growth.py {args.program} --rounds {args.rounds} --seconds {args.seconds:g}`", ""]
+             f"`{shlex.join(sys.argv)}`", ""]
     batches = [3, 6, 12, 24, 48, 96]
     found = rounds(args, batches, lambda batch: bench(args, batch, 64))
     parts.append(table("Tokens a step, 64 positions", ["tokens a step", "µs a token"],
@@ -118,6 +123,7 @@ def main():
     text = "\n".join(parts)
     print(text)
     if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
         with args.out.open("a") as file:
             file.write(text + "\n")
 

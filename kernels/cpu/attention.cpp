@@ -1,8 +1,8 @@
 // AttentionForward, AttentionBackward: causal softmax attention, head by head.
 //
 // Queries go in blocks of 32 against all keys up to the block's last, so that scores take (T, 32) of a
-// thread's scratch and never (T, T). They lie transposed, a row for each key: keys and values are read where
-// they are, and softmax never needs a sum across the lanes of a vector. Backward recomputes the probabilities
+// thread's scratch and never (T, T). They lie transposed, a row for each key: of keys and values none is ever
+// transposed, and softmax needs no sum across the lanes of a vector. Backward recomputes the probabilities
 // from the saved log-sum-exp; one tile owns a whole head, so that dk and dv are added up in one order, that
 // of the blocks from the last to the first. Derivation: docs/numerics.md.
 #include <algorithm>
@@ -39,10 +39,13 @@ struct Block {
 // c (keys, kQueries) = a (keys, HS) . b (HS, queries of the block), b being packed into `memory`.
 template <class Real>
 void scores_of(const Block& block, std::int64_t HS, Operand<Real> a, Operand<Real> b, Real* memory, Real* c) {
-  if (block.rows < kQueries) std::fill_n(c, block.keys * kQueries, Real{0});
   PackedMatrix<Real> packed(memory, HS, block.rows);
   packed.pack(b);
   multiply(block.keys, a, packed, c, kQueries, Sum::overwrite);
+  if (block.rows == kQueries) return;
+  for (std::int64_t j = 0; j < block.keys; ++j) {  // no result comes of these, but nor should a slow NaN
+    std::fill(c + j * kQueries + block.rows, c + (j + 1) * kQueries, Real{0});
+  }
 }
 
 template <class Real>

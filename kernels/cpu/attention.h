@@ -17,11 +17,15 @@ constexpr std::int64_t kQueries = 32;  // that go together against all keys up t
 template <class Real>
 constexpr Real kHidden = -std::numeric_limits<Real>::infinity();
 
-// The softmax of `keys` scores becomes theirs, for one query. `scores` has room for a whole number of
-// kQueries.
+constexpr std::int64_t whole_blocks(std::int64_t keys) {
+  return (keys + kQueries - 1) / kQueries * kQueries;
+}
+
+// scores[0, keys) of one query become softmax(scale * scores), and 0 behind up to whole_blocks(keys), so that
+// their sum has no tail: the order of a column below.
 template <class Real>
 void softmax(Real* scores, std::int64_t keys, Real scale) {
-  const std::int64_t padded = (keys + kQueries - 1) / kQueries * kQueries;
+  const std::int64_t padded = whole_blocks(keys);
   std::fill(scores + keys, scores + padded, kHidden<Real>);
   const Real most = max_of(scores, padded);
   for (std::int64_t j = 0; j < padded; ++j) scores[j] = exp_of((scores[j] - most) * scale);
@@ -34,6 +38,7 @@ void softmax(Real* scores, std::int64_t keys, Real scale) {
 template <class Real>
 void softmax_of_columns(Real* __restrict scores, std::int64_t keys, Real scale, Real* __restrict lse) {
   constexpr std::int64_t kLanes = 2 * Lanes<Real>::kCount;
+  static_assert(kQueries % kLanes == 0);
   Real most[kQueries], sums[kLanes][kQueries] = {};
   std::fill_n(most, kQueries, kHidden<Real>);
   for (std::int64_t j = 0; j < keys; ++j) {

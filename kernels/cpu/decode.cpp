@@ -40,7 +40,7 @@ void execute(Context& context, const AttentionDecode& op) {
   const std::int64_t per_tile = std::max<std::int64_t>(1, kWork / (S * HS)), tiles = tiles_of(NH, per_tile);
   const Real scale = 1 / std::sqrt(static_cast<Real>(HS));
   const std::int64_t for_packed = std::max(PackedMatrix<Real>::size(HS, S), PackedMatrix<Real>::size(S, HS)),
-                     scratch = for_packed + tiles_of(S, kQueries) * kQueries;
+                     scratch = for_packed + whole_blocks(S);
   context.reserve<Real>(scratch);
   context.pool.for_each_tile(B * tiles, [&](std::int64_t number, int thread) {
     const std::int64_t b = number / tiles, length = op.lengths.as<std::int32_t>()[b], keys = length + 1;

@@ -87,10 +87,11 @@ struct RowOfPanel {
 constexpr std::int64_t kStep = 4;  // rows of B that a loop takes at once
 
 // What is likely next: the panel that follows in memory, which may lie in the cache of the core that packed
-// it. Tiles that lie below each other take the same panel, so that each fetches a part of the next one.
+// it. Tiles that lie below each other take the same panel, so that each fetches a part of the next one: all
+// of it by kRowsThatShare rows, the fewest that operations with many rows take at once.
 template <class T>
 class Ahead {
-  static constexpr std::int64_t kParts = 24 / kTileRows;
+  static constexpr std::int64_t kRowsThatShare = 24, kParts = kRowsThatShare / kTileRows;
   static constexpr std::int64_t kLines =
       std::max<std::int64_t>(1, kStep* kPanel<T> / kLine<T> / kParts);  // a step
 
@@ -317,17 +318,11 @@ template <class T>
 void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span, T* c, std::int64_t c_stride,
               Sum sum) {
   static_assert(kColumnStep % kPanel<T> == 0);
-  const bool gathers = kGathers && a.layout == Layout::columns && a.stride > kRowsOfBlock;
-  if (gathers && m > kRowsOfBlock) {
-    for (std::int64_t row = 0; row < m; row += kRowsOfBlock) {
-      multiply(std::min(kRowsOfBlock, m - row), {a.data + row, a.stride, a.layout}, b, span,
-               c + row * c_stride, c_stride, sum);
-    }
-    return;
-  }
+  const bool gathers =
+      kGathers && a.layout == Layout::columns && a.stride > kRowsOfBlock && m <= kRowsOfBlock;
   const std::int64_t n = span.count, first_panel = span.begin / kPanel<T>;
-  // The tiles read A where it lies, but for a last one whose height is no multiple of kHeightStep. A row
-  // alone, as in decoding, is a tile of its own.
+  // The tiles read A where it lies or was gathered, but for a last one whose height is no multiple of
+  // kHeightStep. A row alone, as in decoding, is a tile of its own.
   const std::int64_t last = m / kTileRows * kTileRows;
   const bool copied = m % kHeightStep != 0 && m != 1;
   T rest[kTileRows * kDepth], block[kRowsOfBlock * kDepth];
@@ -336,8 +331,9 @@ void multiply(std::int64_t m, Operand<T> a, const PackedMatrix<T>& b, Span span,
     const Sum how = k0 == 0 ? sum : Sum::add;
     if (copied) copy_as_columns(a, last, m - last, k0, depth, rest);
     if (gathers) gather_columns(a, m, k0, depth, block);
-    const T* columns_of_a = gathers ? block : a.data + k0 * a.stride;
-    const std::int64_t column_stride = gathers ? kRowsOfBlock : a.stride;
+    const bool in_place = a.layout == Layout::columns && !gathers;
+    const T* columns_of_a = in_place ? a.data + k0 * a.stride : block;
+    const std::int64_t column_stride = in_place ? a.stride : kRowsOfBlock;
     for (std::int64_t column = 0; column < n; column += kPanel<T>) {
       const T* panel = b.panel(first_panel + column / kPanel<T>, k0);
       const std::int64_t columns = std::min(kPanel<T>, n - column);

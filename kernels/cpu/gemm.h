@@ -1,10 +1,10 @@
 // Dense products: C (m, n) = or += A (m, k) . B (k, n), for one thread's rows of C at a time.
 //
 // B is packed once into panels as wide as a register tile, piece by piece so that threads can share the work,
-// and then serves all rows; A is read where it lies (K. Goto, R. van de Geijn, "Anatomy of high-performance
-// matrix multiplication", 2008). Each element of C is summed over k in order by fused multiply-adds, in
-// chunks of kDepth whose sums are added up: the order depends on k alone, not on the width of the vectors, on
-// m, n or on threads.
+// and then serves all rows; A is read where it lies, or gathered for some rows where its columns lie far
+// apart (K. Goto, R. van de Geijn, "Anatomy of high-performance matrix multiplication", 2008). Each element
+// of C is summed over k in order by fused multiply-adds, in chunks of kDepth whose sums are added up: the
+// order depends on k alone, not on the width of the vectors, on m, n or on threads.
 #pragma once
 
 #include <cstdint>

@@ -90,9 +90,8 @@ class Head {
 
  private:
   std::int64_t scratch_size() const { return std::max(kRows * C_, chunk_); }
-  Real* kept(const Tile& v) const {
-    return kept_ + group_ * v.begin;
-  }  // (rows of the group, v.count): e, or logits
+  // (rows of the group, v.count): e, or logits
+  Real* kept(const Tile& v) const { return kept_ + group_ * v.begin; }
 
   void pack(PackedMatrix<Real> matrix, Operand<Real> from) {
     context_.pool.for_each_tile(matrix.pieces(from.layout),

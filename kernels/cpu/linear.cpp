@@ -103,7 +103,8 @@ void execute(Context& context, const LinearBackwardInput& op) {
 // They hold whole chunks of a product's sums, whose order they leave as it is.
 template <class Real>
 void execute(Context& context, const LinearBackwardWeight& op) {
-  constexpr std::int64_t kTokens = 4 * kDepth;
+  constexpr std::int64_t kTokens = 768;
+  static_assert(kTokens % kDepth == 0);
   const std::int64_t OC = op.dweight.dim(0), C = op.dweight.dim(1), N = op.inp.dim(0);
   for (std::int64_t begin = 0; begin < N; begin += kTokens) {
     const std::int64_t tokens = std::min(kTokens, N - begin);

@@ -101,7 +101,7 @@ void Chat::save(const std::string& file) {
 }
 
 void Chat::stats(const std::string&) {
-  if (!last_) throw ConfigError(tr(Msg::chat_nothing_written));
+  if (!last_) throw_nothing_written();
   static constexpr Msg kEnded[] = {Msg::chat_ended_end_of_text, Msg::chat_ended_max_characters,
                                    Msg::chat_ended_stop_text,   Msg::chat_ended_complete,
                                    Msg::chat_ended_impossible,  Msg::chat_ended_interrupted};

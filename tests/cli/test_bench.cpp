@@ -21,7 +21,10 @@ class Bench : public Journey {
 };
 
 TEST_F(Bench, ItsNumbersAddUp) {
+  const auto begin = std::chrono::steady_clock::now();
   const ProcessResult result = call(bench({"--json"}));
+  const double whole_ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const Json out = Json::parse(result.out);
   EXPECT_EQ(out["device"], "cpu, 2 threads");
@@ -34,7 +37,9 @@ TEST_F(Bench, ItsNumbersAddUp) {
   EXPECT_LE(out["step_ms"]["p10"], median);
   EXPECT_GE(out["step_ms"]["p90"], median);
   EXPECT_NEAR(out["tokens_per_s"].get<double>(), 1e3 * kB * kT / median, 1e-6 * kB * kT / median * 1e3);
-  EXPECT_GT(out["cpu_ms"], 0);
+  const double cpu_ms = out["cpu_ms"], steps = out["steps"];
+  EXPECT_GT(cpu_ms, 0);
+  EXPECT_LE(cpu_ms * steps, 2 * whole_ms);  // of two threads, however busy the machine
   EXPECT_GT(out["most_host_bytes"], 1 << 20);
   EXPECT_LT(out["most_host_bytes"], 100 << 20);  // what the peaks are measured with is not among it
   EXPECT_GT(out["gflop_per_s_peak"], 0);

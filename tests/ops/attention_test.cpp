@@ -14,7 +14,7 @@ struct Case {
 // blocks of 16 to 128 queries.
 const Case kCases[] = {{1, 1, 1, 1},    {3, 7, 5, 4},    {2, 64, 1, 16},  {1, 65, 2, 32},  {1, 130, 1, 100},
                        {1, 200, 2, 64}, {1, 5, 2, 7},    {2, 33, 1, 24},  {1, 127, 1, 33}, {1, 96, 1, 96},
-                       {1, 70, 1, 128}, {1, 129, 1, 40}, {1, 63, 1, 112}, {1, 37, 1, 160}};
+                       {1, 70, 1, 128}, {1, 129, 1, 40}, {1, 63, 1, 112}, {1, 37, 1, 160}, {1, 256, 1, 72}};
 
 // All of dqkv from the formulas of docs/numerics.md, row by row; the test holds it against complex steps.
 Values<double> derivative(const Values<double>& qkv, const Values<double>& dout,

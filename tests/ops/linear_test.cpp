@@ -10,8 +10,7 @@ struct Case {
   Index N, C, OC;
 };
 // One row; odd sizes; sizes that cross the edges of tiles in each direction, multiples of 8 among them.
-const Case kCases[] = {{1, 1, 1}, {21, 20, 13}, {97, 33, 400}, {260, 7, 264},
-                       {200, 390, 97}, {800, 9, 40}};
+const Case kCases[] = {{1, 1, 1}, {21, 20, 13}, {97, 33, 400}, {260, 7, 264}, {200, 390, 97}, {800, 9, 40}};
 
 class Linear : public OnDevice {
  protected:

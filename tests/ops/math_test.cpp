@@ -76,5 +76,23 @@ TEST(Reduce, EveryLength) {
   }
 }
 
+template <class T>
+class Exponentials : public ::testing::Test {};
+using Reals = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(Exponentials, Reals, );
+
+TYPED_TEST(Exponentials, HaveTheSumOfSumOf) {
+  const auto values = test::random_reals(200, 1, 3);
+  for (std::int64_t n = 1; n <= 200; ++n) {
+    const std::vector<TypeParam> given(values.begin(), values.end());
+    std::vector<TypeParam> x = given;
+    const TypeParam most = cpu::max_of(x.data(), n), sum = cpu::exponentials_of(x.data(), most, n);
+    ASSERT_EQ(sum, cpu::sum_of(x.data(), n)) << n;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
+      ASSERT_EQ(x[i], cpu::exp_of(given[i] - most)) << n << " " << i;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace zhgpt
