@@ -148,6 +148,15 @@ def cpu_name():
     return f"{len(names)} x {names[0]}" if names else "unknown processor"
 
 
+def publish(text, out):
+    """To standard output, and to the end of the file `out` if there is one."""
+    print(text)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open("a") as file:
+            file.write(text + "\n")
+
+
 def main():
     args = parse_arguments()
     commands = contestants(args)
@@ -162,12 +171,7 @@ def main():
                 runs[name].append(result)
                 print(f"round {round_number}: {name}: {result.tokens_per_s:.0f} tokens/s, foreign load {result.foreign:.0%}",
                       file=sys.stderr)
-    text = table(args, commands, runs, of_commit)
-    print(text)
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        with args.out.open("a") as file:
-            file.write(text + "\n")
+    publish(table(args, commands, runs, of_commit), args.out)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-from compare_cpu import commit, cpu_name
+from compare_cpu import commit, cpu_name, publish
 
 VOCAB = 6000
 
@@ -120,12 +120,7 @@ def main():
 
         found = rounds(args, ["a run"], by_epoch)["a run"]
         parts.append(table("Epochs of 120,000 characters", ["epoch", "µs a token"], [[i + 1, f"{us:.1f}"] for i, us in enumerate(found)]))
-    text = "\n".join(parts)
-    print(text)
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        with args.out.open("a") as file:
-            file.write(text + "\n")
+    publish("\n".join(parts), args.out)
 
 
 if __name__ == "__main__":
