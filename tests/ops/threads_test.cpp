@@ -92,9 +92,10 @@ const std::vector<Operation>& operations() {
        }},
       {"LinearBackwardWeight",
        [](Workbench& w) {
+         constexpr Index kMany = 2 * N + 40;  // more tokens than go together
          const Tensor dweight = random_tensor(w, 1, {OC, C}), dbias = random_tensor(w, 2, {OC});
-         w.run(
-             LinearBackwardWeight{dweight, dbias, random_tensor(w, 3, {N, OC}), random_tensor(w, 4, {N, C})});
+         w.run(LinearBackwardWeight{dweight, dbias, random_tensor(w, 3, {kMany, OC}),
+                                    random_tensor(w, 4, {kMany, C})});
          return std::vector{dweight, dbias};
        }},
       {"Attention",
